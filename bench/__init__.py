@@ -1,0 +1,1 @@
+"""What unslow costs, and the scripts behind every number that decides something."""

@@ -1,0 +1,189 @@
+"""The open trace, as probes write to it.
+
+Everything here runs inside the user's requests: tuples are appended, nothing is grouped, sorted or
+formatted.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextvars import ContextVar
+from threading import get_ident
+from types import CodeType
+from typing import Any, Final
+
+clock = time.perf_counter_ns
+
+RawPlace = tuple[CodeType, int]
+"""A code object and the offset of its running instruction; made a line after the request."""
+
+TASK: Final = "task"
+THREAD: Final = "thread"
+
+_numbers = itertools.count(1)
+
+
+class OpenStatement:
+    """A statement that was sent; fields are filled in as they become known."""
+
+    __slots__ = (
+        "driver",
+        "executions_count",
+        "index",
+        "parameters",
+        "parent",
+        "place",
+        "relationship",
+        "row_key",
+        "rows_count",
+        "text",
+    )
+
+    def __init__(self, index: int, text: str, driver: str, place: RawPlace | None) -> None:
+        self.index = index
+        self.text = text
+        self.driver = driver
+        self.place = place
+        self.parent = -1
+        self.relationship: Any = None
+        """Whatever `str()` makes the attribute's name of, after the request."""
+        self.row_key: Any = None
+        """Whatever is equal for the same parent row; only its hash leaves the request."""
+        self.rows_count: int | None = None
+        self.executions_count = 1
+        self.parameters: Any = None
+
+
+class Lane:
+    """A task or thread that works for a request, while it does."""
+
+    __slots__ = (
+        "arrival_ns",
+        "end_ns",
+        "extra",
+        "index",
+        "inside_sql",
+        "kind",
+        "parent",
+        "ready_ns",
+        "samples",
+        "slices",
+        "start_ns",
+        "statement",
+        "step_start_ns",
+        "steps",
+        "thread_id",
+        "timer_ns",
+        "trace",
+    )
+
+    def __init__(self, trace: OpenTrace, kind: str, parent: int) -> None:
+        self.trace = trace
+        self.kind = kind
+        self.parent = parent
+        self.thread_id = get_ident()
+        self.start_ns = self.step_start_ns = clock()
+        self.end_ns = 0
+        self.ready_ns = 0
+        """When the loop last queued the lane's task; the next step takes it along."""
+        self.timer_ns = 0
+        """The time of the last timer that the lane set; the next step takes it along."""
+        self.arrival_ns = 0
+        """Set by a probe after a wait: when what the lane waited for was there."""
+        self.inside_sql = 0
+        """Above 0 while an outer probe records a statement: inner probes then stay silent."""
+        self.statement: OpenStatement | None = None
+        """The statement whose rows are read now."""
+        self.extra: Any = None
+        """A probe's own scratch space between its before and after."""
+        self.steps: list[tuple[int, int, int, int]] = []
+        self.slices: list[tuple[int, int, int, Any, RawPlace | None]] = []
+        self.samples: list[tuple[int, int, RawPlace | None, bool, int | None, int | None]] = []
+        lanes = trace.lanes
+        self.index = len(lanes)
+        lanes.append(self)
+
+    def add(
+        self,
+        segment: int,
+        start_ns: int,
+        end_ns: int,
+        what: Any = None,
+        place: RawPlace | None = None,
+    ) -> None:
+        """Keeps one slice, or counts it as dropped when the trace is full or closed."""
+        trace = self.trace
+        if trace.left > 0:
+            trace.left -= 1
+            self.slices.append((start_ns, end_ns, segment, what, place))
+        else:
+            trace.dropped_count += 1
+
+    def new_statement(self, text: str, driver: str, place: RawPlace | None) -> OpenStatement:
+        """Notes a statement that is about to be sent; its slices name its `index`."""
+        statements = self.trace.statements
+        statement = OpenStatement(len(statements), text, driver, place)
+        if self.trace.left > 0:
+            statements.append(statement)
+        return statement
+
+
+class OpenTrace:
+    """A request that is being handled."""
+
+    __slots__ = (
+        "disconnected",
+        "dropped_count",
+        "end_ns",
+        "error",
+        "holds",
+        "lanes",
+        "left",
+        "limit",
+        "method",
+        "number",
+        "response_bytes",
+        "response_end_ns",
+        "root",
+        "route",
+        "start_ns",
+        "started_at",
+        "statements",
+        "status",
+    )
+
+    def __init__(self, method: str, limit: int) -> None:
+        self.number = next(_numbers)
+        self.method = method
+        self.route = ""
+        self.status = 0
+        self.response_bytes = 0
+        self.error = ""
+        self.disconnected = False
+        self.limit = self.left = limit
+        self.dropped_count = 0
+        self.lanes: list[Lane] = []
+        self.statements: list[OpenStatement] = []
+        self.holds: list[list[Any]] = []
+        """`[pool, start_ns, end_ns or 0, place]` of each connection taken from a pool."""
+        self.response_end_ns = 0
+        self.end_ns = 0
+        self.started_at = time.time()
+        self.root = Lane(self, TASK, -1)
+        self.start_ns = self.root.start_ns
+
+    def close(self) -> None:
+        """Ends the trace; what arrives later is not kept."""
+        self.end_ns = clock()
+        self.left = 0
+
+
+LANE: ContextVar[Lane | None] = ContextVar("unslow_lane", default=None)
+"""The lane of the open trace in which the calling code works."""
+
+ARM: ContextVar[str | None] = ContextVar("unslow_arm", default=None)
+"""The arm of a trial that the calling request runs under."""
+
+running: dict[int, Lane] = {}
+"""By thread: the lane that holds it at this instant. The watchdog looks here."""

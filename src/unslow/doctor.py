@@ -1,0 +1,128 @@
+"""The product as one sentence: what was recorded becomes a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from .model.report import Blocked, Endpoint, Holder, Machine, Report
+from .model.trace import Coverage, Trace
+from .record.blame import LoopLedger, pool_holders
+from .record.endpoints import Seen, endpoints_of
+from .record.receipt import receipt_of
+from .store import Recorded, StoreMissingError, reading
+
+_LIBRARIES = ("fastapi", "starlette", "sqlalchemy", "asyncpg", "psycopg", "uvicorn", "uvloop")
+_BUSY_LOAD_PER_CORE = 1.5
+
+
+def report_of_store(folder: Path, run: str | None = None, *, target: str = "") -> Report:
+    """The report of a run in a store; of the newest when none is named.
+
+    Raises:
+        StoreMissingError: there is no store, or no such run in it.
+        StoreFormatError: another version of unslow wrote the store.
+    """
+    with reading(folder) as reader:
+        runs = reader.runs()
+        if not runs or (run is not None and run not in runs):
+            raise StoreMissingError(
+                f"No run {run or ''} in {folder}: it holds {len(runs)} runs. "
+                "Record one first, for example with: unslow run MODULE:APP"
+            )
+        recorded = reader.run(run or runs[-1])
+    return report_of(recorded, target=target)
+
+
+def report_of(recorded: Sequence[Recorded], *, target: str = "") -> Report:
+    """The report of what one or more processes recorded."""
+    seen: list[Seen] = []
+    blocked: list[Blocked] = []
+    holders: list[Holder] = []
+    for one in recorded:
+        traces = one.traces
+        cost = one.process.slice_cost_ns
+        receipts = [receipt_of(trace, cost) for trace in traces]
+        ledger = LoopLedger(traces, one.stalls)
+        waits = [ledger.waited(index) for index in range(len(traces))]
+        alone = _alone(traces)
+        rows = zip(traces, receipts, waits, alone, strict=True)
+        seen.extend(Seen(*row, slice_cost_ns=cost) for row in rows)
+        blocked.extend(ledger.blocked(waits))
+        holders.extend(pool_holders(traces, receipts))
+    processes = [one.process for one in recorded]
+    dropped = sum(process.dropped_traces_count for process in processes)
+    endpoints = endpoints_of(seen)
+    return Report(
+        target=target,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        unslow=metadata.version("unslow"),
+        machine=_machine(processes[0].python if processes else ""),
+        endpoints=endpoints,
+        coverage=_coverage(recorded),
+        blocked=tuple(blocked),
+        holders=tuple(holders),
+        processes_count=len(recorded),
+        traces_count=len(seen),
+        dropped_traces_count=dropped,
+        notes=_notes(endpoints, dropped),
+    )
+
+
+def _alone(traces: Sequence[Trace]) -> list[bool]:
+    """For each trace, whether no other of its process was open meanwhile."""
+    order = sorted(range(len(traces)), key=lambda index: traces[index].start_ns)
+    alone = [True] * len(traces)
+    latest_end = latest = -1
+    for index in order:
+        trace = traces[index]
+        if trace.start_ns < latest_end:
+            alone[index] = alone[latest] = False
+        if trace.end_ns > latest_end:
+            latest_end, latest = trace.end_ns, index
+    return alone
+
+
+def _coverage(recorded: Sequence[Recorded]) -> tuple[Coverage, ...]:
+    """What was seen in any process; a part that is off in one of them is shown as off."""
+    found: dict[str, Coverage] = {}
+    for one in recorded:
+        for part in one.process.coverage:
+            if part.what not in found or part.state != "on":
+                found[part.what] = part
+    return tuple(sorted(found.values(), key=lambda part: (part.state, part.what)))
+
+
+def _machine(python: str) -> Machine:
+    libraries = {}
+    for name in _LIBRARIES:
+        try:
+            libraries[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return Machine(
+        system=platform.system(),
+        python=python or platform.python_version(),
+        cores_count=len(os.sched_getaffinity(0))
+        if sys.platform == "linux"
+        else os.cpu_count() or 1,
+        load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        libraries=libraries,
+    )
+
+
+def _notes(endpoints: Sequence[Endpoint], dropped_traces: int) -> tuple[str, ...]:
+    notes = []
+    if dropped_traces:
+        notes.append(f"{dropped_traces} requests were not kept: the writer did not keep up.")
+    slices = sum(endpoint.dropped_slices_count for endpoint in endpoints)
+    if slices:
+        notes.append(
+            f"{slices} slices were not kept: a trace reached its bound (setting slices_per_trace)."
+        )
+    return tuple(notes)

@@ -1,0 +1,1 @@
+"""What flows between the packages: frozen data, nothing else."""

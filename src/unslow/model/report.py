@@ -1,0 +1,154 @@
+"""A report: what was recorded, endpoint by endpoint, ready to be shown.
+
+The names are those of the JSON, format 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from .trace import Coverage, Place
+
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The distribution of a quantity over requests."""
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A part of a segment: by place, host, pool, statement or culprit; mean ms per request."""
+
+    ms: float
+    place: Place | None = None
+    what: str = ""
+    """The host, the pool, the blocking function, the relationship."""
+    route: str = ""
+    """`METHOD /route` of the culprit or holder."""
+    count: float | None = None
+    """Occurrences per request, where they were counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A line that held the event loop, and who waited for it."""
+
+    route: str
+    """`METHOD /route`; empty for work that belongs to no request."""
+    place: Place | None
+    what: str
+    """The blocking call or segment, such as `time.sleep` or `own-code`."""
+    blocked_ms: float
+    """In all requests together."""
+    times_count: int
+    victims: tuple[Victim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """A route whose requests waited for a culprit; exact where both bounds are equal."""
+
+    route: str
+    requests_count: int
+    least_ms: float
+    most_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who held a pool's connections while others waited for one."""
+
+    pool: str
+    route: str
+    place: Place | None
+    ms: float
+    """Time of others' waiting during which this held a connection, shared among the holders."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatementShape:
+    """One shape of statement of an endpoint."""
+
+    shape: str
+    place: Place | None
+    relationship: str
+    calls_per_request: float
+    ms_per_request: float
+    slowest_ms: float
+    rows_per_request: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What the requests of one route say together."""
+
+    method: str
+    route: str
+    requests_count: int
+    errors_count: int
+    """Requests that answered 5xx, raised, or gave no response."""
+    wall_ms: Spread
+    receipts_ms: Mapping[str, Mapping[str, float]]
+    """`mean`, `p50` and `p95`, each by segment; the mean sums to the mean wall."""
+    requests_per_s: float
+    concurrency_max: int
+    """The most requests of the whole process that were open while one of these was."""
+    statements_p50: int
+    statements_max: int
+    response_bytes_p50: int
+    response_bytes_max: int
+    blocked_loop_ms: float
+    """Mean time per request in which a wait of this endpoint held the event loop."""
+    off_cpu_ms: float | None
+    overlap_ms: float
+    dropped_slices_count: int
+    loop_busy_most_ms: float
+    """The upper bound of `loop-busy`, mean per request; the receipt shows the lower one."""
+    details: Mapping[str, tuple[Detail, ...]] = field(default_factory=dict)
+    statements: tuple[StatementShape, ...] = ()
+    after_response_ms: Mapping[str, float] = field(default_factory=dict)
+    """The mean receipt of what ran after the response; empty when that is below 0.05 ms."""
+    alone: Endpoint | None = None
+    """The same endpoint's requests with no other request open, where there are both kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What the numbers were measured on."""
+
+    system: str
+    python: str
+    cores_count: int
+    load_1min: float | None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that is shown about a run."""
+
+    target: str
+    created: str
+    """ISO 8601, UTC."""
+    unslow: str
+    machine: Machine
+    endpoints: tuple[Endpoint, ...]
+    """Most total time first."""
+    coverage: tuple[Coverage, ...]
+    blocked: tuple[Blocked, ...]
+    """Who blocked the loop, worst first."""
+    holders: tuple[Holder, ...]
+    processes_count: int
+    traces_count: int
+    dropped_traces_count: int
+    notes: tuple[str, ...] = ()
+    """Sentences that say how far to trust this report."""

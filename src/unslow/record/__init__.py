@@ -1,0 +1,1 @@
+"""Recording: from the running app to receipts. Standard library only."""

@@ -1,0 +1,150 @@
+"""Which lines are the user's own, and how a frame becomes a line."""
+
+from __future__ import annotations
+
+import os
+import site
+import sys
+import sysconfig
+from types import CodeType, FrameType
+from typing import Any
+
+from ..current import RawPlace
+
+_DEEPEST = 120
+_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
+_DEMO = os.path.join(_PACKAGE, "demo", "")
+
+
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders.update(site.getsitepackages() if hasattr(site, "getsitepackages") else ())
+    folders.add(os.path.dirname(os.__file__))
+    return tuple(sorted({os.path.join(os.path.realpath(folder), "") for folder in folders}))
+
+
+class OwnCode:
+    """Tells the user's own code from libraries, by file.
+
+    Own is what lies outside the standard library and the installed packages, and of the installed
+    packages those that were named: the application itself may be one.
+    """
+
+    def __init__(self, named: tuple[str, ...] = ()) -> None:
+        self._libraries = _library_folders()
+        self._named: tuple[str, ...] = ()
+        self.by_file: dict[str, bool] = {}
+        for name in named:
+            self.include(name)
+
+    def include(self, name: str) -> None:
+        """Counts an installed package, or a folder, as the user's own."""
+        if os.sep in name:
+            prefixes = [os.path.join(os.path.realpath(name), "")]
+        else:
+            part = name.replace(".", os.sep)
+            prefixes = [os.path.join(folder, part) + os.sep for folder in self._libraries]
+            prefixes += [os.path.join(folder, part) + ".py" for folder in self._libraries]
+        self._named = (*self._named, *prefixes)
+        self.by_file.clear()
+
+    def include_package_of(self, module: str) -> None:
+        """Counts the installed package that holds an endpoint as the user's own."""
+        top = module.partition(".")[0]
+        file = getattr(sys.modules.get(top), "__file__", None)
+        if not top or file is None or top in _FRAMEWORKS or self.is_own_file(file):
+            return
+        self.include(top)
+
+    def is_own_file(self, file: str) -> bool:
+        """Whether a `co_filename` is the user's own code; remembered by file."""
+        known = self.by_file.get(file)
+        if known is None:
+            known = self.by_file[file] = self._judge(file)
+        return known
+
+    def _judge(self, file: str) -> bool:
+        if not file or file[0] == "<":
+            return False
+        path = os.path.realpath(file)
+        if path.startswith(_PACKAGE):
+            # The demo's application stands for a user's.
+            return path.startswith(_DEMO)
+        if self._named and path.startswith(self._named):
+            return True
+        if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
+            return False
+        return not path.startswith(self._libraries)
+
+
+_FRAMEWORKS = frozenset(
+    {"unslow", "fastapi", "starlette", "litestar", "asyncio", "functools", "builtins"}
+)
+
+own_code = OwnCode()
+
+
+def caller_place() -> RawPlace | None:
+    """The innermost line of the user's own code below the calling function, or None."""
+    return place_from(sys._getframe(1))
+
+
+def place_from(frame: FrameType | None) -> RawPlace | None:
+    """The innermost line of the user's own code, from a frame outwards.
+
+    Crosses from a greenlet to the one that runs it: SQLAlchemy's async sessions run the ORM in one.
+    """
+    by_file = own_code.by_file
+    greenlet: Any = None
+    for _ in range(_DEEPEST):
+        if frame is None:
+            greenlet = _parent_greenlet(greenlet)
+            if greenlet is None:
+                return None
+            frame = greenlet.gr_frame
+            continue
+        code = frame.f_code
+        own = by_file.get(code.co_filename)
+        if own is None:
+            own = own_code.is_own_file(code.co_filename)
+        if own:
+            return code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def _parent_greenlet(greenlet: Any) -> Any:
+    if greenlet is None:
+        module = sys.modules.get("greenlet")
+        if module is None:
+            return None
+        greenlet = module.getcurrent()
+    return greenlet.parent
+
+
+PackedPlace = tuple[str, int, str]
+"""The fields of a `model.trace.Place`."""
+
+_lines: dict[tuple[CodeType, int], PackedPlace] = {}
+_LINES_KEPT = 20_000
+
+
+def resolve(raw: RawPlace | None) -> PackedPlace | None:
+    """Path, line and function of a raw place; called after the request."""
+    if raw is None:
+        return None
+    place = _lines.get(raw)
+    if place is None:
+        if len(_lines) >= _LINES_KEPT:
+            _lines.clear()
+        code, offset = raw
+        place = _lines[raw] = (code.co_filename, _line_at(code, offset), code.co_qualname)
+    return place
+
+
+def _line_at(code: CodeType, offset: int) -> int:
+    for start, end, line in code.co_lines():
+        if start <= offset < end:
+            return line or code.co_firstlineno
+    return code.co_firstlineno

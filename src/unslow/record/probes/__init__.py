@@ -1,0 +1,1 @@
+"""One library per file; what each records stands in `record/catalogue.py`."""

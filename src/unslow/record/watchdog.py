@@ -1,0 +1,132 @@
+"""A thread that looks, every few milliseconds, at what holds the threads that work for requests.
+
+A sample weighs what the watchdog itself was late by: where a call holds the interpreter's lock, the
+watchdog starves, and the first sample behind it stands for the whole stretch.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from types import FrameType
+
+from ..current import THREAD, Lane, RawPlace, clock, running
+from .lanes import WatchedLoop, watched_loops
+from .place import own_code, place_from
+from .recorder import Recorder
+
+_IDLE_PERIOD_S = 0.05
+_QUIET_AFTER_NS = 1_000_000_000
+
+
+class ThreadClock:
+    """CPU time and run-queue time of this process's threads, as the Linux scheduler counts them."""
+
+    def __init__(self) -> None:
+        self._native: dict[int, int] = {}
+        self.available = os.path.exists("/proc/self/schedstat")
+
+    def read(self, thread_id: int) -> tuple[int, int] | None:
+        """The CPU and the run-queue time of a thread so far, in ns; None where not known."""
+        if not self.available:
+            return None
+        native = self._native.get(thread_id)
+        if native is None:
+            for thread in threading.enumerate():
+                if thread.ident is not None and thread.native_id is not None:
+                    self._native[thread.ident] = thread.native_id
+            native = self._native.get(thread_id)
+            if native is None:
+                return None
+        try:
+            with open(f"/proc/self/task/{native}/schedstat", "rb", buffering=0) as file:
+                fields = file.read(64).split()
+        except OSError:
+            del self._native[thread_id]
+            return None
+        return int(fields[0]), int(fields[1])
+
+
+class Watchdog:
+    """Samples every lane that runs, and event loops that are held by no request."""
+
+    def __init__(self, recorder: Recorder, period_ms: float = 5.0) -> None:
+        self._recorder = recorder
+        self._period_s = period_ms / 1000
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._clock = ThreadClock()
+        self._seen: dict[int, tuple[Lane, int, int, tuple[int, int] | None]] = {}
+        self._last_tick_ns = 0
+        self._last_busy_ns = 0
+
+    def start(self) -> None:
+        """Starts the thread; after a fork a new watchdog is to be started."""
+        self._thread = threading.Thread(target=self._watch, name="unslow-watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and waits for it."""
+        self._stopped = True
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout=2)
+
+    def _watch(self) -> None:
+        try:
+            while not self._stopped:
+                quiet = clock() - self._last_busy_ns > _QUIET_AFTER_NS
+                time.sleep(_IDLE_PERIOD_S if quiet else self._period_s)
+                self.tick(clock(), sys._current_frames())
+        except Exception as error:
+            # Without a watchdog receipts stay right; they lose the lines of own code.
+            self._recorder.cover("watchdog", "off", f"broke: {type(error).__name__}: {error}")
+
+    def tick(self, now: int, frames: dict[int, FrameType]) -> None:
+        """Takes one look; `frames` is what every thread executes now."""
+        for thread_id, lane in tuple(running.items()):
+            frame = frames.get(thread_id)
+            if frame is not None and lane.trace.end_ns == 0:
+                self._sample(thread_id, lane, frame, now)
+                self._last_busy_ns = now
+        for thread_id in tuple(self._seen):
+            if thread_id not in running:
+                del self._seen[thread_id]
+        for loop in watched_loops():
+            if loop.thread_id not in running:
+                self._look_at_idle_loop(loop, frames.get(loop.thread_id), now)
+        self._last_tick_ns = now
+
+    def _sample(self, thread_id: int, lane: Lane, frame: FrameType, now: int) -> None:
+        begun = lane.start_ns if lane.kind == THREAD else lane.step_start_ns
+        if now <= begun:
+            return
+        counters = self._clock.read(thread_id)
+        cpu = queue = None
+        since = begun
+        seen = self._seen.get(thread_id)
+        if seen is not None and seen[0] is lane and seen[1] == begun:
+            since = seen[2]
+            if counters is not None and seen[3] is not None:
+                cpu, queue = counters[0] - seen[3][0], counters[1] - seen[3][1]
+        self._seen[thread_id] = (lane, begun, now, counters)
+        trace = lane.trace
+        if trace.left <= 0:
+            return
+        trace.left -= 1
+        innermost = own_code.is_own_file(frame.f_code.co_filename)
+        lane.samples.append((now, now - since, place_from(frame), innermost, cpu, queue))
+
+    def _look_at_idle_loop(self, loop: WatchedLoop, frame: FrameType | None, now: int) -> None:
+        if frame is None or not loop.is_busy(frame):
+            loop.busy_since_ns = 0
+            return
+        if loop.busy_since_ns == 0:
+            # The first look cannot know since when; the time counts from here.
+            loop.busy_since_ns = now
+            return
+        self._last_busy_ns = now
+        place: RawPlace | None = place_from(frame)
+        since = max(loop.busy_since_ns, self._last_tick_ns)
+        self._recorder.stall(loop.thread_id, since, now, place)

@@ -1,0 +1,93 @@
+"""The thread that takes closed traces out of the requests' way and writes them down."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from ..model.codec import Packed
+from ..model.trace import Process
+from .cost import Cost
+from .finish import finished
+from .place import resolve
+from .recorder import Recorder, log
+
+_PERIOD_S = 0.25
+
+Sink = Callable[[tuple[Packed, ...], tuple[Packed, ...], Process], None]
+"""Takes packed traces, packed stalls and what is known of the process."""
+
+
+class Writer:
+    """Finishes closed traces, one at a time, and gives them to a sink in batches.
+
+    Between two traces the thread lets the others run: holding the interpreter's lock for a whole
+    batch would be seen in the app's own latency.
+    """
+
+    def __init__(self, recorder: Recorder, sink: Sink, cost: Cost) -> None:
+        self._recorder = recorder
+        self._sink = sink
+        self._cost = cost
+        self._started_at = time.time()
+        self._wake = threading.Event()
+        self._stopped = False
+        self._flushing = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="unslow-writer", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Writes what is left and ends the thread."""
+        self._stopped = True
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout=5)
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what has closed so far; may be called from any thread."""
+        with self._flushing:
+            self._write()
+
+    def process(self) -> Process:
+        """What is known of this process by now."""
+        return Process(
+            process_id=os.getpid(),
+            started_at=self._started_at,
+            python=sys.version.split()[0],
+            slice_cost_ns=self._cost.slice_ns,
+            step_cost_ns=self._cost.step_ns,
+            coverage=tuple(self._recorder.coverage.values()),
+            dropped_traces_count=self._recorder.dropped_traces_count,
+        )
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wake.wait(_PERIOD_S)
+            try:
+                self.flush()
+            except Exception as error:
+                log.error("unslow stopped writing traces: %s", error)
+                self._recorder.cover("store", "off", f"{type(error).__name__}: {error}")
+                self._recorder.recording = False
+                return
+
+    def _write(self) -> None:
+        closed = self._recorder.closed
+        traces: list[Packed] = []
+        while closed:
+            trace = closed.popleft()
+            traces.append(finished(trace, with_values=self._recorder.record_values))
+            time.sleep(0)
+        stalls = self._recorder.stalls
+        packed: list[Packed] = []
+        while stalls:
+            thread_id, start, end, place = stalls.popleft()
+            packed.append((thread_id, start, end, resolve(place)))
+        self._sink(tuple(traces), tuple(packed), self.process())

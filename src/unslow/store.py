@@ -1,0 +1,286 @@
+"""Where traces are kept: a ring in memory, and a SQLite file that several processes write."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from .errors import UnslowError
+from .model.codec import Packed, dumps, loads, stall_of, trace_of
+from .model.trace import Coverage, Process, Stall, Trace
+
+FORMAT: Final = 1
+FILE: Final = "traces.sqlite"
+_BUSY_MS = 5_000
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs", "9p"}
+)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS processes (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, process_id INTEGER NOT NULL,
+    started_at REAL NOT NULL, facts TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS batches (
+    id INTEGER PRIMARY KEY, process INTEGER NOT NULL REFERENCES processes (id),
+    count INTEGER NOT NULL, packed BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS batches_process ON batches (process);
+"""
+
+
+class StoreUnusableError(UnslowError):
+    """The folder for traces cannot be written; the message says why and what to do."""
+
+
+class StoreFormatError(UnslowError):
+    """The store was written by another version of unslow."""
+
+
+class StoreMissingError(UnslowError):
+    """There is no store where one was asked for."""
+
+
+class Batch(NamedTuple):
+    """What a process wrote at once: packed traces and packed stalls."""
+
+    traces: tuple[Packed, ...]
+    stalls: tuple[Packed, ...]
+
+
+class Ring:
+    """The newest traces of this process, as bytes, bounded in number."""
+
+    def __init__(self, traces_count: int) -> None:
+        self._traces: deque[tuple[int, bytes]] = deque(maxlen=traces_count)
+
+    def add(self, batch: Batch) -> None:
+        """Keeps a batch's traces; the oldest go when the ring is full."""
+        for packed in batch.traces:
+            self._traces.append((packed[0], dumps(packed)))
+
+    def since(self, number: int) -> Iterator[Packed]:
+        """The packed traces with a greater number, oldest first."""
+        for one, data in tuple(self._traces):
+            if one > number:
+                yield loads(data)
+
+
+class StoreWriter:
+    """One process's way into the file; used from one thread.
+
+    Raises:
+        StoreUnusableError: the folder cannot be made or written, or lies on a network file system.
+    """
+
+    def __init__(self, folder: Path, bound_bytes: int, run: str, facts: Process) -> None:
+        self._bound_bytes = bound_bytes
+        self._connection = open_for_writing(folder)
+        with self._connection as connection:
+            cursor = connection.execute(
+                "INSERT INTO processes (run, process_id, started_at, facts) VALUES (?, ?, ?, ?)",
+                (run, facts.process_id, facts.started_at, _facts_as_json(facts)),
+            )
+        self._process = cursor.lastrowid
+
+    def write(self, batch: Batch, facts: Process) -> None:
+        """Writes a batch and what is known of the process by now, and keeps to the bound."""
+        with self._connection as connection:
+            if batch.traces or batch.stalls:
+                connection.execute(
+                    "INSERT INTO batches (process, count, packed) VALUES (?, ?, ?)",
+                    (self._process, len(batch.traces), dumps(tuple(batch))),
+                )
+            connection.execute(
+                "UPDATE processes SET facts = ? WHERE id = ?",
+                (_facts_as_json(facts), self._process),
+            )
+            self._make_room(connection)
+
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        free = connection.execute("PRAGMA freelist_count").fetchone()[0]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+        over = (pages - free) * size - self._bound_bytes
+        if over <= 0:
+            return
+        # A tenth more than needed, so that a full store does not delete at every write.
+        wanted = over + self._bound_bytes // 10
+        for identity, length in connection.execute(
+            "SELECT id, length(packed) FROM batches ORDER BY id"
+        ).fetchall():
+            connection.execute("DELETE FROM batches WHERE id = ?", (identity,))
+            wanted -= length
+            if wanted <= 0:
+                return
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+
+def open_for_writing(folder: Path) -> sqlite3.Connection:
+    """The store's file in a folder that is made when missing, readable by its owner only.
+
+    Raises:
+        StoreUnusableError: it cannot be written, or lies on a network file system.
+        StoreFormatError: a newer unslow wrote it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        kind = file_system_of(folder)
+        if kind in _NETWORK_FILE_SYSTEMS:
+            raise StoreUnusableError(
+                f"{folder} lies on a network file system ({kind}), where SQLite's log is not safe. "
+                "Give a local folder: --folder PATH or UNSLOW_FOLDER=PATH."
+            )
+        file = folder / FILE
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(file, timeout=_BUSY_MS / 1000, check_same_thread=False)
+        _prepare(connection, file)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnusableError(
+            f"Cannot write traces to {folder}: {error}. "
+            "Give a folder that can be written: --folder PATH or UNSLOW_FOLDER=PATH."
+        ) from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, FORMAT):
+        connection.close()
+        raise _wrong_format(file, found)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")
+    with connection:
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _wrong_format(file: Path, found: int) -> StoreFormatError:
+    return StoreFormatError(
+        f"{file} has format {found}; this unslow reads format {FORMAT}. "
+        "Use the unslow that wrote it, or delete the file."
+    )
+
+
+def file_system_of(folder: Path) -> str:
+    """The kind of file system a folder lies on, such as `ext4`; empty where that is not told."""
+    if sys.platform != "linux":
+        return ""
+    best, kind = "", ""
+    path = str(folder.resolve())
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        for line in mounts:
+            left, _, right = line.partition(" - ")
+            point = left.split(" ")[4].replace("\\040", " ")
+            inside = path == point or path.startswith(point.rstrip("/") + "/")
+            if inside and len(point) >= len(best):
+                best, kind = point, right.split(" ")[0]
+    return kind
+
+
+def _facts_as_json(facts: Process) -> str:
+    return json.dumps(
+        {
+            "process_id": facts.process_id,
+            "started_at": facts.started_at,
+            "python": facts.python,
+            "slice_cost_ns": facts.slice_cost_ns,
+            "step_cost_ns": facts.step_cost_ns,
+            "coverage": [[one.what, one.state, one.why] for one in facts.coverage],
+            "dropped_traces_count": facts.dropped_traces_count,
+        }
+    )
+
+
+def process_from_json(text: str) -> Process:
+    """The facts of a process, as the store and the wire carry them."""
+    facts: dict[str, Any] = json.loads(text)
+    coverage = tuple(Coverage(*one) for one in facts.pop("coverage"))
+    return Process(coverage=coverage, **facts)
+
+
+class Recorded(NamedTuple):
+    """What one process recorded."""
+
+    process: Process
+    traces: tuple[Trace, ...]
+    stalls: tuple[Stall, ...]
+
+
+class StoreReader:
+    """A store, read.
+
+    Raises:
+        StoreMissingError: there is none in this folder.
+        StoreFormatError: another version of unslow wrote it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        file = folder / FILE
+        if not file.exists():
+            raise StoreMissingError(
+                f"No traces in {folder}: {file} does not exist. "
+                "Record some first, for example with: unslow run MODULE:APP"
+            )
+        try:
+            self._connection = sqlite3.connect(file, timeout=_BUSY_MS / 1000)
+            found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise StoreFormatError(
+                f"{file} is not a store of unslow ({error}). Delete it, or give another folder."
+            ) from error
+        if found != FORMAT:
+            self._connection.close()
+            raise _wrong_format(file, found)
+
+    def runs(self) -> tuple[str, ...]:
+        """The runs in the store, oldest first."""
+        rows = self._connection.execute("SELECT run FROM processes GROUP BY run ORDER BY min(id)")
+        return tuple(row[0] for row in rows)
+
+    def run(self, run: str) -> tuple[Recorded, ...]:
+        """What the processes of a run recorded."""
+        found = []
+        for identity, facts in self._connection.execute(
+            "SELECT id, facts FROM processes WHERE run = ? ORDER BY id", (run,)
+        ).fetchall():
+            traces: list[Trace] = []
+            stalls: list[Stall] = []
+            for batch in self._batches(identity):
+                traces.extend(trace_of(packed) for packed in batch.traces)
+                stalls.extend(stall_of(packed) for packed in batch.stalls)
+            found.append(Recorded(process_from_json(facts), tuple(traces), tuple(stalls)))
+        return tuple(found)
+
+    def _batches(self, process: int) -> Iterator[Batch]:
+        for (packed,) in self._connection.execute(
+            "SELECT packed FROM batches WHERE process = ? ORDER BY id", (process,)
+        ):
+            yield Batch(*loads(packed))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[StoreReader]:
+    """A store, closed at the end."""
+    reader = StoreReader(folder)
+    try:
+        yield reader
+    finally:
+        reader.close()

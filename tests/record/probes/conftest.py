@@ -1,0 +1,72 @@
+"""A trace around a piece of code, with one probe installed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from unslow.current import LANE, OpenTrace
+from unslow.record.catalogue import PROBES
+from unslow.record.lanes import Steps, unwatch_all, watch
+from unslow.record.probe import Probes
+from unslow.record.recorder import Recorder
+
+
+class Bench:
+    """Runs functions under an open trace while the named probes are installed."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.probes = Probes(self.recorder, "unslow.record.probes")
+
+    def install(self, *names: str) -> None:
+        """Starts probes by name, importing their libraries; they must come up."""
+        for probe in PROBES:
+            if probe.name in names:
+                for module in probe.modules:
+                    try:
+                        importlib.import_module(module)
+                    except ModuleNotFoundError:
+                        continue
+                    self.probes.start(probe, module)
+        off = [one for one in self.recorder.coverage.values() if one.state == "off"]
+        assert off == []
+
+    def run(self, work: Callable[[], Any]) -> OpenTrace:
+        """Calls a function, or runs a coroutine function on an event loop, under one trace."""
+        if asyncio.iscoroutinefunction(work):
+            return asyncio.run(self.run_async(work))
+        trace = OpenTrace("GET", 20_000)
+        token = LANE.set(trace.root)
+        try:
+            work()
+        finally:
+            LANE.reset(token)
+            trace.close()
+        return trace
+
+    async def run_async(self, work: Callable[[], Awaitable[Any]]) -> OpenTrace:
+        """Awaits a coroutine function under one trace, driven as a request is."""
+        watch(asyncio.get_running_loop())
+        trace = OpenTrace("GET", 20_000)
+        token = LANE.set(trace.root)
+        try:
+            await Steps(work(), trace.root, enter=False)  # type: ignore[arg-type]
+        finally:
+            LANE.reset(token)
+            trace.close()
+        return trace
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.probes.stop()
+    unwatch_all()
+    broken = [one for one in bench.recorder.coverage.values() if one.why.startswith("broke")]
+    assert broken == []
