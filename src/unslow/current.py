@@ -71,6 +71,7 @@ class Lane:
         "slices",
         "start_ns",
         "statement",
+        "step_end_ns",
         "step_start_ns",
         "steps",
         "thread_id",
@@ -83,7 +84,7 @@ class Lane:
         self.kind = kind
         self.parent = parent
         self.thread_id = get_ident()
-        self.start_ns = self.step_start_ns = clock()
+        self.start_ns = self.step_start_ns = self.step_end_ns = clock()
         self.end_ns = 0
         self.ready_ns = 0
         """When the loop last queued the lane's task; the next step takes it along."""
@@ -117,7 +118,7 @@ class Lane:
         if trace.left > 0:
             trace.left -= 1
             self.slices.append((start_ns, end_ns, segment, what, place))
-        else:
+        elif trace.end_ns == 0:
             trace.dropped_count += 1
 
     def new_statement(self, text: str, driver: str, place: RawPlace | None) -> OpenStatement:
@@ -141,6 +142,7 @@ class OpenTrace:
         "lanes",
         "left",
         "limit",
+        "lineage",
         "method",
         "number",
         "response_bytes",
@@ -165,6 +167,8 @@ class OpenTrace:
         self.dropped_count = 0
         self.lanes: list[Lane] = []
         self.statements: list[OpenStatement] = []
+        self.lineage: dict[Any, OpenStatement] = {}
+        """By what an ORM's objects remember of their load: the statement that loaded them."""
         self.holds: list[list[Any]] = []
         """`[pool, start_ns, end_ns or 0, place]` of each connection taken from a pool."""
         self.response_end_ns = 0

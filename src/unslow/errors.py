@@ -32,3 +32,35 @@ class EmbeddedPostgresMissingError(EmbeddedPostgresError):
 
 class UnprivilegedUserMissingError(EmbeddedPostgresError):
     """We are root, as whom PostgreSQL does not run, and there is no other user to run it as."""
+
+
+class WireError(UnslowError):
+    """What came over the wire is not a message of ours."""
+
+
+class CommandLineMissingError(UnslowError):
+    """The command was called where only the agent is installed."""
+
+
+class CommandError(UnslowError):
+    """The command behind `unslow run --` cannot be started."""
+
+
+class SilentCommandError(UnslowError):
+    """No process of the command said hello in time, so nothing would be recorded."""
+
+
+class TargetError(UnslowError):
+    """MODULE:APP does not name what it must: a module, a colon and an attribute."""
+
+
+class PortError(UnslowError):
+    """The address that the app is to be served at cannot be had."""
+
+
+class StartUpError(UnslowError):
+    """The app ended before it could serve."""
+
+
+class InstallError(UnslowError):
+    """What was given to `unslow.install` is no ASGI application."""

@@ -33,14 +33,14 @@ def loads(data: bytes) -> Any:
 
 def trace_of(packed: Packed) -> Trace:
     """The trace from its tuple."""
-    head: list[Any]
     *head, lanes, statements, holds = packed
-    return Trace(
+    fields: tuple[Any, ...] = (
         *head,
         tuple(_lane(lane) for lane in lanes),
         tuple(_statement(statement) for statement in statements),
         tuple(Hold(pool, start, end, _place(at)) for pool, start, end, at in holds),
     )
+    return Trace(*fields)
 
 
 def stall_of(packed: Packed) -> Stall:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import logging
 from typing import Any, NamedTuple
 
@@ -22,6 +23,28 @@ class Probe(NamedTuple):
 
 class ProbeOffError(Exception):
     """A probe does not start here; the message says why, for the coverage."""
+
+
+def require(owner: Any, name: str, *parameters: str) -> None:
+    """Checks that a private name of a library looks as a probe expects it.
+
+    Args:
+        owner: The class or module that should have the name.
+        name: An attribute that can be called.
+        parameters: How its parameters should begin. A built-in that does not tell passes.
+
+    Raises:
+        ProbeOffError: The name is missing, or looks otherwise.
+    """
+    found = getattr(owner, name, None)
+    if not callable(found):
+        raise ProbeOffError(f"{owner.__name__} has no {name}")
+    try:
+        begins = tuple(inspect.signature(found).parameters)[: len(parameters)]
+    except ValueError:
+        return
+    if begins != parameters:
+        raise ProbeOffError(f"{owner.__name__}.{name} takes {begins}, not {parameters}")
 
 
 class Installation:

@@ -68,7 +68,7 @@ class Receipt:
     segments_ns: tuple[int, ...]
     """By the index of the segment."""
     pieces: tuple[Piece, ...]
-    """The timeline without its unexplained gaps, in order."""
+    """The timeline in order, and behind it what is known of its unexplained gaps."""
     overlap_ns: int
     """Work and waits of other lanes that was hidden behind what is shown."""
     off_cpu_ns: int | None
@@ -98,7 +98,7 @@ def _receipt(trace: Trace, start: int, end: int, slice_cost_ns: int) -> Receipt:
     return Receipt(
         wall_ns=end - start,
         segments_ns=tuple(totals),
-        pieces=merged,
+        pieces=merged + tuple(_awaited(trace, merged, start, end)),
         overlap_ns=active - shown,
         off_cpu_ns=_off_cpu(trace, start, end),
     )
@@ -125,7 +125,7 @@ def _default_segments(trace: Trace) -> list[int]:
         found = defaults[lane.parent]
         shortest = None
         for one in trace.lanes[lane.parent].slices:
-            if one.segment == THREAD_QUEUE or not one.start_ns <= lane.start_ns < one.end_ns:
+            if one.segment in (THREAD_QUEUE, UNEXPLAINED) or not one.start_ns <= lane.start_ns < one.end_ns:
                 continue
             if shortest is None or one.end_ns - one.start_ns <= shortest:
                 shortest, found = one.end_ns - one.start_ns, one.segment
@@ -141,7 +141,8 @@ def _flatten(
     Around each slice, `cost` is taken off the slice that encloses it and given to `probe`.
     """
     # Of two slices over the same stretch the outer one was kept last; the sort is stable.
-    outer_first = tuple(slices)[::-1]
+    # An `unexplained` slice only says what a task awaited, for the details.
+    outer_first = [one for one in slices if one.segment != UNEXPLAINED][::-1]
     ordered = sorted(outer_first, key=lambda one: (one.start_ns, -one.end_ns))
     lane_end = lane.end_ns or end
     whole = Slice(lane.start_ns, lane_end, default)
@@ -301,6 +302,21 @@ def _merge(timelines: list[list[Piece]]) -> Iterator[Piece]:
         if held is not None and held.end_ns <= end:
             yield held._replace(start_ns=held_from, end_ns=held.end_ns)
             held = None
+
+
+def _awaited(trace: Trace, shown: tuple[Piece, ...], start: int, end: int) -> Iterator[Piece]:
+    """The unexplained gaps, as far as it is known at which line a task awaited something."""
+    notes = [one for lane in trace.lanes for one in lane.slices if one.segment == UNEXPLAINED]
+    if not notes:
+        return
+    bounds = [start, *(t for piece in shown for t in piece[:2]), end]
+    for gap_start, gap_end in zip(bounds[::2], bounds[1::2], strict=True):
+        at = gap_start
+        for note in notes:
+            begin, finish = max(note.start_ns, at), min(note.end_ns, gap_end)
+            if begin < finish:
+                yield Piece(begin, finish, UNEXPLAINED, note.what, note.place)
+                at = finish
 
 
 def _off_cpu(trace: Trace, start: int, end: int) -> int | None:

@@ -25,6 +25,12 @@ class Recorder:
         self.dropped_traces_count = 0
         self.on_first: Callable[[], None] | None = None
         """Called once, when the first trace closes."""
+        self.on_app: Callable[[str], None] | None = None
+        """Called with the server's name when it has taken an app that it will serve here."""
+        self.on_app_failed: Callable[[str], None] | None = None
+        """Called with the reason when a server could not load its app."""
+        self.on_app_ended: Callable[[], None] | None = None
+        """Called when a server has handled its last request."""
         self.coverage: dict[str, Coverage] = {}
         self.record_values = False
         self.stalls: deque[list[Any]] = deque(maxlen=_STALLS)

@@ -63,14 +63,13 @@ def _parts(text: str) -> list[str]:
         kind = match.lastgroup
         if kind == "comment":
             at = _after_comment(text, match)
-            parts.append(" " if parts and not parts[-1].endswith(" ") else "")
+            _space(parts)
         elif kind == "dollar":
             end = text.find(match.group(), at)
             at = len(text) if end < 0 else end + len(match.group())
             parts.append("?")
         elif kind in ("escape", "string"):
-            # A backslash escapes in e'...' always, elsewhere by a server setting: reading it as
-            # an escape could end the literal too late, never print a part of it.
+            # A backslash escapes in e'...' only, as in PostgreSQL since 9.1 and in SQLite.
             pattern = _BACKSLASHED_END if kind == "escape" else _PLAIN_END
             ended = pattern.match(text, at)
             at = len(text) if ended is None else ended.end()
@@ -78,10 +77,15 @@ def _parts(text: str) -> list[str]:
         elif kind in ("parameter", "number"):
             parts.append("?")
         elif kind == "space":
-            parts.append(" " if parts and not parts[-1].endswith(" ") else "")
+            _space(parts)
         else:
             parts.append(match.group())
     return parts
+
+
+def _space(parts: list[str]) -> None:
+    if parts and parts[-1] != " ":
+        parts.append(" ")
 
 
 def _after_comment(text: str, match: re.Match[str]) -> int:

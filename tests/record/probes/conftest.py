@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.record.probes.redis_server import running_redis
+from tests.record.probes.stub import Stub, running_stub
 from unslow.current import LANE, OpenTrace
 from unslow.record.catalogue import PROBES
 from unslow.record.lanes import Steps, unwatch_all, watch
@@ -70,3 +72,17 @@ def bench() -> Iterator[Bench]:
     unwatch_all()
     broken = [one for one in bench.recorder.coverage.values() if one.why.startswith("broke")]
     assert broken == []
+
+
+@pytest.fixture(scope="session")
+def stub() -> Iterator[Stub]:
+    """A real HTTP server on this machine that answers late, slowly, or not at all."""
+    with running_stub() as stub:
+        yield stub
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Redis that only this run sees."""
+    with running_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url

@@ -1,0 +1,69 @@
+"""What `unslow run` puts on the path of a command's Python processes.
+
+A folder with one file, `sitecustomize.py`, and beside it, in a folder of its own, a copy of the
+agent. Nothing else of ours becomes importable there: a console script of another environment must
+not see our libraries.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+AGENT: Final = (
+    "__init__.py",
+    "agent.py",
+    "current.py",
+    "errors.py",
+    "model",
+    "patching.py",
+    "record",
+    "settings.py",
+    "store.py",
+    "wire.py",
+)
+"""What of the package the agent is made of: all of it stands on the standard library alone."""
+
+_PACKAGE: Final = Path(__file__).parent.parent
+
+
+@contextmanager
+def injected_folder() -> Iterator[Path]:
+    """A new folder to be put first in PYTHONPATH; it goes at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="unslow-agent-"))
+    try:
+        fill(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def fill(folder: Path) -> None:
+    """Puts `sitecustomize.py` and a copy of the agent into a folder, readable by every user.
+
+    A server may start as root and then become another user, who imports the rest of the agent.
+    """
+    shutil.copy(Path(__file__).with_name("sitecustomize.py"), folder)
+    agent = folder / "agent" / _PACKAGE.name
+    agent.mkdir(parents=True)
+    for name in AGENT:
+        source = _PACKAGE / name
+        if source.is_dir():
+            shutil.copytree(source, agent / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, agent)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def with_folder_first(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment with a folder first in its PYTHONPATH."""
+    before = environ.get("PYTHONPATH")
+    # An empty PYTHONPATH counts as none; an empty entry in a longer one means the current folder.
+    path = f"{folder}{os.pathsep}{before}" if before else str(folder)
+    return {**environ, "PYTHONPATH": path}

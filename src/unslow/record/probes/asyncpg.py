@@ -1,0 +1,400 @@
+"""asyncpg: statements, prepared statements, cursors, copies, connections and pools.
+
+Its query loggers do not do: they are set per connection, are called after the fact by a task of
+their own, and see neither plain statements' place nor cursors, copies, pools and connections.
+
+A call of the connection that may take several messages (`fetch`, say, which prepares, asks for
+unknown types and then executes) is recorded where the connection starts it. All else is recorded
+where it leaves, at the protocol, so that nothing is seen twice and nothing is missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from ...current import LANE, Lane, OpenStatement, clock
+from ...model.trace import CONNECT, POOL_WAIT, ROWS, SQL
+from ..arrival import LEAST_WAIT_NS, note_arrival
+from ..place import caller_place
+from ..probe import Installation, ProbeOffError, require
+
+_DRIVER: Final = "asyncpg"
+_OLDEST: Final = (0, 28)
+_NEWEST_TRIED: Final = (0, 32)
+
+_PRIVATE: Final = (
+    ("Connection", "_execute", ("self", "query", "args", "limit", "timeout")),
+    ("Connection", "_executemany", ("self", "query", "args", "timeout")),
+    ("Connection", "_get_statement", ("self", "query", "timeout")),
+    ("Protocol", "bind", ("self", "state", "args", "portal_name", "timeout")),
+    ("Protocol", "bind_execute", ("self", "state", "args", "portal_name", "limit")),
+    ("Protocol", "bind_execute_many", ("self", "state", "args", "portal_name", "timeout")),
+    ("Protocol", "copy_in", ("self", "copy_stmt", "reader", "data", "records")),
+    ("Protocol", "copy_out", ("self", "copy_stmt", "sink", "timeout")),
+    ("Protocol", "execute", ("self", "state", "portal_name", "limit", "return_extra")),
+    ("Protocol", "query", ("self", "query", "timeout")),
+    ("Protocol", "set_connection", ("self", "connection")),
+    ("Pool", "_acquire", ("self", "timeout")),
+    ("PoolConnectionHolder", "_release", ("self",)),
+    ("connect_utils", "_connect", ()),
+)
+"""What is replaced and not public: the same from asyncpg 0.28 to 0.32."""
+
+_LOOKED_BACK_COUNT: Final = 200
+"""How many statements of a trace are looked at to find the one whose rows a cursor reads on."""
+
+
+def install(installation: Installation, module: str) -> None:
+    """Starts recording what goes through asyncpg."""
+    import asyncpg
+    from asyncpg import connect_utils, connection, cursor, pool, protocol
+
+    version = tuple(int(part) for part in asyncpg.__version__.split(".")[:2])
+    if version < _OLDEST:
+        raise ProbeOffError(f"asyncpg {asyncpg.__version__} is older than 0.28")
+    owners: dict[str, Any] = {
+        "Connection": connection.Connection,
+        "Protocol": protocol.Protocol,
+        "Pool": pool.Pool,
+        "PoolConnectionHolder": pool.PoolConnectionHolder,
+        "connect_utils": connect_utils,
+    }
+    for owner, name, parameters in _PRIVATE:
+        require(owners[owner], name, *parameters)
+    _replace_all(installation, owners, cursor.Cursor)
+    tried = "" if version <= _NEWEST_TRIED else "newer than the versions that were tried"
+    installation.cover(f"asyncpg {asyncpg.__version__}", "on", tried)
+
+
+def _replace_all(installation: Installation, owners: dict[str, Any], cursor: Any) -> None:
+    recording = _Recording(installation)
+    replace = installation.patches.replace
+    connection, protocol = owners["Connection"], owners["Protocol"]
+    replace(connection, "_execute", recording.whole_call)
+    replace(connection, "_executemany", recording.whole_call)
+    replace(connection, "_get_statement", recording.preparing)
+    replace(connection, "reset", recording.housekeeping)
+    replace(connection, "close", recording.housekeeping)
+    for name in ("query", "copy_in", "copy_out"):
+        replace(protocol, name, recording.message_with_text)
+    for name in ("bind", "bind_execute", "bind_execute_many"):
+        replace(protocol, name, recording.message_with_state)
+    replace(protocol, "execute", recording.further_rows)
+    if hasattr(protocol, "close_portal"):  # since 0.29
+        replace(protocol, "close_portal", recording.closing_portal)
+    replace(protocol, "set_connection", recording.new_connection)
+    replace(cursor, "forward", recording.skipped_rows)
+    replace(owners["connect_utils"], "_connect", recording.connecting)
+    replace(owners["Pool"], "_acquire", recording.acquiring)
+    replace(owners["PoolConnectionHolder"], "_release", recording.releasing)
+
+
+Call = Callable[..., Awaitable[Any]]
+
+
+class _Recording:
+    """What the replacements share: each method takes an original and returns what replaces it."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._broke = installation.broke
+        self._recorder = installation.recorder
+        self._sockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+        """By protocol."""
+        self._holds: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+        """By connection, while it is out of its pool."""
+        self._names: dict[tuple[Any, ...], str] = {}
+
+    # What comes before and after a recorded call. Nothing here raises into the app.
+
+    def _begin(self, lane: Lane, text: Any, parameters: Any) -> OpenStatement | None:
+        try:
+            statement = lane.new_statement(
+                text if isinstance(text, str) else "", _DRIVER, caller_place()
+            )
+            if self._recorder.record_values:
+                statement.parameters = parameters
+        except Exception as error:
+            self._broke(error)
+            return None
+        return statement
+
+    def _end(
+        self,
+        lane: Lane,
+        segment: int,
+        start_ns: int,
+        statement: OpenStatement | None,
+        protocol: Any,
+        result: Any,
+    ) -> None:
+        end_ns = clock()
+        try:
+            index = place = None
+            if statement is None:
+                place = caller_place()
+            else:
+                index = statement.index
+                rows = result[0] if type(result) is tuple else result
+                if type(rows) is list:
+                    statement.rows_count = (statement.rows_count or 0) + len(rows)
+            lane.add(segment, start_ns, end_ns, index, place)
+            if end_ns - start_ns > LEAST_WAIT_NS and protocol is not None:
+                note_arrival(lane, self._sockets.get(protocol), start_ns)
+        except Exception as error:
+            self._broke(error)
+
+    def _connected(self, lane: Lane, start_ns: int, connection: Any) -> None:
+        end_ns = clock()
+        try:
+            lane.add(CONNECT, start_ns, end_ns, self._name_of(connection), caller_place())
+        except Exception as error:
+            self._broke(error)
+
+    # Connections
+
+    def whole_call(self, original: Call) -> Call:
+        many = original.__name__ == "_executemany"
+
+        async def call(connection: Any, query: Any, args: Any, *rest: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(connection, query, args, *rest, **options)
+            statement = self._begin(lane, query, args)
+            if many and statement is not None and isinstance(args, list | tuple):
+                statement.executions_count = len(args)
+            protocol = connection._protocol
+            result = None
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                result = await original(connection, query, args, *rest, **options)
+            finally:
+                lane.inside_sql -= 1
+                self._end(lane, SQL, start, statement, protocol, result)
+            return result
+
+        return _named(call, original)
+
+    def preparing(self, original: Call) -> Call:
+        async def call(connection: Any, query: Any, timeout: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(connection, query, timeout, **options)
+            protocol = connection._protocol
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                return await original(connection, query, timeout, **options)
+            finally:
+                lane.inside_sql -= 1
+                # Parsed only: time, but no statement as long as it is not executed.
+                self._end(lane, SQL, start, None, protocol, None)
+
+        return _named(call, original)
+
+    def housekeeping(self, original: Call) -> Call:
+        async def call(connection: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(connection, **options)
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                return await original(connection, **options)
+            finally:
+                lane.inside_sql -= 1
+                self._connected(lane, start, connection)
+
+        return _named(call, original)
+
+    def connecting(self, original: Call) -> Call:
+        async def call(**options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(**options)
+            connection = None
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                connection = await original(**options)
+            finally:
+                lane.inside_sql -= 1
+                self._connected(lane, start, connection)
+            return connection
+
+        return _named(call, original)
+
+    def new_connection(self, original: Callable[..., None]) -> Callable[..., None]:
+        def call(protocol: Any, connection: Any) -> None:
+            original(protocol, connection)
+            try:
+                self._sockets[protocol] = connection._transport.get_extra_info("socket")
+            except Exception as error:
+                self._broke(error)
+
+        return _named(call, original)
+
+    # The protocol
+
+    def message_with_text(self, original: Call) -> Call:
+        async def call(protocol: Any, text: Any, *rest: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(protocol, text, *rest, **options)
+            statement = self._begin(lane, text, None)
+            start = clock()
+            try:
+                return await original(protocol, text, *rest, **options)
+            finally:
+                self._end(lane, SQL, start, statement, protocol, None)
+
+        return _named(call, original)
+
+    def message_with_state(self, original: Call) -> Call:
+        many = original.__name__ == "bind_execute_many"
+
+        async def call(protocol: Any, state: Any, args: Any, *rest: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(protocol, state, args, *rest, **options)
+            statement = self._begin(lane, state.query, args)
+            if many and statement is not None and isinstance(args, list | tuple):
+                statement.executions_count = len(args)
+            lane.statement = statement
+            result = None
+            start = clock()
+            try:
+                result = await original(protocol, state, args, *rest, **options)
+            finally:
+                self._end(lane, SQL, start, statement, protocol, result)
+            return result
+
+        return _named(call, original)
+
+    def further_rows(self, original: Call) -> Call:
+        async def call(protocol: Any, state: Any, *rest: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(protocol, state, *rest, **options)
+            lane.statement = statement = _statement_of(lane, state.query)
+            result = None
+            start = clock()
+            try:
+                result = await original(protocol, state, *rest, **options)
+            finally:
+                self._end(lane, ROWS, start, statement, protocol, result)
+            return result
+
+        return _named(call, original)
+
+    def closing_portal(self, original: Call) -> Call:
+        async def call(protocol: Any, *rest: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(protocol, *rest, **options)
+            # A cursor closes its portal right after it has read from it.
+            statement = lane.statement
+            start = clock()
+            try:
+                return await original(protocol, *rest, **options)
+            finally:
+                self._end(lane, ROWS, start, statement, protocol, None)
+
+        return _named(call, original)
+
+    def skipped_rows(self, original: Call) -> Call:
+        async def call(cursor: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql or cursor._state is None:
+                return await original(cursor, *args, **options)
+            statement = _statement_of(lane, cursor._state.query)
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                return await original(cursor, *args, **options)
+            finally:
+                lane.inside_sql -= 1
+                self._end(lane, ROWS, start, statement, cursor._connection._protocol, None)
+
+        return _named(call, original)
+
+    # Pools
+
+    def acquiring(self, original: Call) -> Call:
+        async def call(pool: Any, timeout: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(pool, timeout)
+            proxy = None
+            start = clock()
+            try:
+                proxy = await original(pool, timeout)
+            finally:
+                self._acquired(lane, start, pool, proxy)
+            return proxy
+
+        return _named(call, original)
+
+    def _acquired(self, lane: Lane, start_ns: int, pool: Any, proxy: Any) -> None:
+        end_ns = clock()
+        try:
+            place = caller_place()
+            connection = _any_connection(pool) if proxy is None else proxy._con
+            name = f"{self._name_of(connection)} pool {pool._minsize}-{pool._maxsize}"
+            lane.add(POOL_WAIT, start_ns, end_ns, name, place)
+            if proxy is not None and lane.trace.left > 0:
+                hold = [name, end_ns, 0, place]
+                lane.trace.holds.append(hold)
+                self._holds[connection] = hold
+        except Exception as error:
+            self._broke(error)
+
+    def releasing(self, original: Callable[..., None]) -> Callable[..., None]:
+        def call(holder: Any) -> None:
+            # All ways back lead here: released, closed, terminated.
+            connection = holder._con
+            original(holder)
+            try:
+                if connection is not None:
+                    hold = self._holds.pop(connection, None)
+                    if hold is not None:
+                        hold[2] = clock()
+            except Exception as error:
+                self._broke(error)
+
+        return _named(call, original)
+
+    def _name_of(self, connection: Any) -> str:
+        """Where a connection leads, without credentials; made once per database."""
+        if connection is None:
+            return _DRIVER
+        address, database = connection._addr, connection._params.database
+        name = self._names.get((address, database))
+        if name is None:
+            where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+            name = self._names[address, database] = f"{_DRIVER} {where}/{database}"
+        return name
+
+
+def _named(call: Any, original: Any) -> Any:
+    call.__name__ = original.__name__
+    call.__qualname__ = original.__qualname__
+    call.__doc__ = original.__doc__
+    return call
+
+
+def _statement_of(lane: Lane, text: str) -> OpenStatement | None:
+    """The last statement of the trace that was made of a prepared text."""
+    for statement in reversed(lane.trace.statements[-_LOOKED_BACK_COUNT:]):
+        if statement.text is text:
+            return statement
+    return None
+
+
+def _any_connection(pool: Any) -> Any:
+    for holder in pool._holders:
+        if holder._con is not None:
+            return holder._con
+    return None

@@ -1,0 +1,82 @@
+"""The part for `sqlalchemy.orm`: what sessions do, objects built from rows, lineage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+from ....current import LANE, clock
+from ....model.trace import ORM
+from ...probe import Installation
+from . import hydration, private
+
+_EXECUTES: Final = ("execute", "scalar", "scalars")
+_WORK: Final = (
+    "add",
+    "add_all",
+    "bulk_insert_mappings",
+    "bulk_save_objects",
+    "bulk_update_mappings",
+    "close",
+    "commit",
+    "delete",
+    "expire",
+    "expire_all",
+    "expunge_all",
+    "get",
+    "merge",
+    "refresh",
+    "rollback",
+)
+_INTERNAL_LOAD: Final = "_sa_orm_load_options"
+"""The execution option of what a lazy load executes, where the time is noted already."""
+
+
+def install(installation: Installation) -> None:
+    """Replaces what sessions do."""
+    from sqlalchemy.orm import Session
+
+    replace = installation.patches.replace
+    for name in _EXECUTES:
+        replace(Session, name, _execute)
+    for name in _WORK:
+        replace(Session, name, _work)
+    for private_name in (private.LAZY_LOAD, private.FLUSH):
+        missing = private.unknown((private_name,))
+        if missing:
+            installation.cover("sqlalchemy orm: part of it", "off", missing)
+        else:
+            replace(*private.locate(private_name), _work)
+    hydration.install(installation)
+    installation.cover("sqlalchemy orm")
+
+
+def _work(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def work(self: Any, *args: Any, **kwargs: Any) -> Any:
+        lane = LANE.get()
+        if lane is None:
+            return original(self, *args, **kwargs)
+        start = clock()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            lane.add(ORM, start, clock())
+
+    return work
+
+
+def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
+        lane = LANE.get()
+        if lane is None or _INTERNAL_LOAD in (kwargs.get("execution_options") or ()):
+            return original(self, *args, **kwargs)
+        start = clock()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            lane.add(ORM, start, clock())
+
+    return execute

@@ -1,0 +1,125 @@
+"""Connections: waiting for one, opening, giving back, and for how long each was held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ....current import LANE, clock
+from ....model.trace import CONNECT, POOL_WAIT
+from ...place import caller_place
+from ...probe import Installation
+from . import private
+
+_SHORTEST_NS = 20_000
+"""Below this a connection was there or had nothing to reset: no wait, only SQLAlchemy's work."""
+_HOLD = "unslow_hold"
+
+_names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+
+
+def install(installation: Installation) -> None:
+    """Replaces the opening of connections and their way back into the pool."""
+    missing = private.unknown((private.CONNECT, private.CHECKIN))
+    if missing:
+        installation.cover("sqlalchemy pool connections", "off", missing)
+        return
+    installation.patches.replace(*private.locate(private.CONNECT), _connect)
+    installation.patches.replace(*private.locate(private.CHECKIN), _give_back)
+
+
+def take(installation: Installation) -> Callable[[Any], Any]:
+    """For `Engine.raw_connection`, through which every connection of an engine is taken."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def raw_connection(self: Any) -> Any:
+            lane = LANE.get()
+            if lane is None:
+                return original(self)
+            try:
+                name = _names.get(self.pool) or _name(self, installation)
+                place = caller_place()
+            except Exception as error:
+                installation.broke(error)
+                return original(self)
+            start = clock()
+            try:
+                connection = original(self)
+            finally:
+                end = clock()
+                if end - start >= _SHORTEST_NS:
+                    lane.add(POOL_WAIT, start, end, name, place)
+            held = connection.__dict__
+            if _HOLD not in held:
+                held[_HOLD] = hold = [name, end, 0, place]
+                lane.trace.holds.append(hold)
+            return connection
+
+        return raw_connection
+
+    return make
+
+
+def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def connect(self: Any) -> Any:
+        lane = LANE.get()
+        if lane is None:
+            return original(self)
+        # What a dialect asks a new connection is part of opening it, not a statement of the app.
+        lane.inside_sql += 1
+        start = clock()
+        try:
+            return original(self)
+        finally:
+            lane.add(CONNECT, start, clock())
+            lane.inside_sql -= 1
+
+    return connect
+
+
+def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def checkin(self: Any, transaction_was_reset: bool = False) -> Any:
+        hold = self.__dict__.pop(_HOLD, None)
+        lane = LANE.get()
+        if lane is None:
+            try:
+                return original(self, transaction_was_reset)
+            finally:
+                if hold is not None:
+                    hold[2] = clock()
+        lane.inside_sql += 1
+        start = clock()
+        try:
+            return original(self, transaction_was_reset)
+        finally:
+            end = clock()
+            lane.inside_sql -= 1
+            if hold is not None:
+                hold[2] = end
+            if end - start >= _SHORTEST_NS:
+                lane.add(CONNECT, start, end)
+
+    return checkin
+
+
+def _name(engine: Any, installation: Installation) -> str:
+    """A pool's name, without credentials; made once."""
+    pool, url = engine.pool, engine.url
+    scheme = f"{engine.dialect.name}+{engine.dialect.driver}"
+    host = url.host or ""
+    if host and url.port is not None:
+        host = f"{host}:{url.port}"
+    database = (url.database or "").replace("\\", "/").rpartition("/")[2]
+    size = type(pool).__name__
+    if hasattr(pool, "size"):
+        extra = getattr(pool, "_max_overflow", 0)
+        size = f"pool {pool.size()}+{'unlimited' if extra < 0 else extra}"
+    where = "/".join(filter(None, (host, database)))
+    name = _names[pool] = " ".join(filter(None, (scheme, where, size)))
+    installation.cover(f"sqlalchemy engine {scheme}")
+    return name

@@ -1,0 +1,134 @@
+"""The names of SQLAlchemy that we use and that are not public, with the versions they hold for.
+
+Where one is missing or takes other arguments than we know, what needs it stays out and the coverage
+says so; what stands on public names goes on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any, Final, NamedTuple
+
+from ...probe import Installation
+
+
+class PrivateName(NamedTuple):
+    """A name that is replaced or read, and what it looks like where we know it."""
+
+    module: str
+    path: str
+    parameters: tuple[str, ...] | None = None
+    """Of a function: the names of its arguments; None where it is no function of Python."""
+    older_path: str = ""
+    """How 2.0 calls it, where that differs."""
+
+
+KNOWN_VERSIONS: Final = ("2.0", "2.1")
+"""Every name below was found, with its arguments, in 2.0.0, 2.0.20, 2.0.58, 2.1.0 and 2.1.9."""
+
+CONNECT: Final = PrivateName(
+    "sqlalchemy.pool.base", "_ConnectionRecord._ConnectionRecord__connect", ("self",)
+)
+CHECKIN: Final = PrivateName(
+    "sqlalchemy.pool.base", "_ConnectionFairy._checkin", ("self", "transaction_was_reset")
+)
+
+FETCH_ALL: Final = PrivateName(
+    "sqlalchemy.engine.cursor", "CursorResult._fetchall_impl", ("self",)
+)
+FETCH_MANY: Final = PrivateName(
+    "sqlalchemy.engine.cursor", "CursorResult._fetchmany_impl", ("self", "size")
+)
+FETCH_ONE: Final = PrivateName(
+    "sqlalchemy.engine.cursor", "CursorResult._fetchone_impl", ("self", "hard_close")
+)
+FETCH_EACH: Final = PrivateName(
+    "sqlalchemy.engine.cursor", "CursorResult._fetchiter_impl", ("self",)
+)
+FILL_BUFFER: Final = PrivateName(
+    "sqlalchemy.engine.cursor",
+    "BufferedRowCursorFetchStrategy._buffer_rows",
+    ("self", "result", "dbapi_cursor"),
+)
+FETCHES: Final = (FETCH_ALL, FETCH_MANY, FETCH_ONE, FETCH_EACH, FILL_BUFFER)
+
+INSTANCES: Final = PrivateName("sqlalchemy.orm.loading", "instances", ("cursor", "context"))
+NEW_RUN: Final = PrivateName("sqlalchemy.orm.loading", "_new_runid", ())
+HYDRATION: Final = (
+    INSTANCES,
+    NEW_RUN,
+    PrivateName("sqlalchemy.orm.context", "QueryContext.top_level_context"),
+    PrivateName("sqlalchemy.orm.context", "QueryContext.refresh_state"),
+    PrivateName("sqlalchemy.orm.context", "QueryContext.compile_state"),
+    PrivateName("sqlalchemy.orm.context", "QueryContext.load_options"),
+    PrivateName("sqlalchemy.orm.context", "QueryContext.default_load_options._lazy_loaded_from"),
+    PrivateName("sqlalchemy.orm.context", "QueryContext.runid"),
+    PrivateName(
+        "sqlalchemy.orm.context",
+        "_ORMCompileState.default_compile_options._only_load_props",
+        older_path="ORMCompileState.default_compile_options._only_load_props",
+    ),
+    PrivateName(
+        "sqlalchemy.orm.context",
+        "_ORMCompileState.current_path",
+        older_path="ORMCompileState.current_path",
+    ),
+    PrivateName("sqlalchemy.orm.state", "InstanceState.runid"),
+    PrivateName("sqlalchemy.engine.result", "ChunkedIteratorResult.yield_per", ("self", "num")),
+)
+
+LAZY_LOAD: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_LazyLoader._emit_lazyload",
+    (
+        "self",
+        "session",
+        "state",
+        "primary_key_identity",
+        "passive",
+        "loadopt",
+        "extra_criteria",
+        "extra_options",
+        "alternate_effective_path",
+        "execution_options",
+    ),
+    older_path="LazyLoader._emit_lazyload",
+)
+FLUSH: Final = PrivateName("sqlalchemy.orm.session", "Session._flush", ("self", "objects"))
+
+
+def unknown(names: tuple[PrivateName, ...]) -> str:
+    """Why names cannot be used with the SQLAlchemy that is there; empty when they all can."""
+    import sqlalchemy
+
+    version = sqlalchemy.__version__
+    if ".".join(version.split(".")[:2]) not in KNOWN_VERSIONS:
+        return f"SQLAlchemy {version} is newer than what is known here"
+    for name in names:
+        try:
+            owner, attribute = locate(name)
+        except AttributeError:
+            return f"SQLAlchemy {version} has no {name.module}.{name.path}"
+        if name.parameters is not None:
+            found = tuple(inspect.signature(getattr(owner, attribute)).parameters)
+            if found != name.parameters:
+                return f"{name.module}.{name.path} of SQLAlchemy {version} takes {found}"
+    return ""
+
+
+def locate(name: PrivateName) -> tuple[Any, str]:
+    """The owner of a name and its last part.
+
+    Raises:
+        AttributeError: there is no such name.
+    """
+    module = importlib.import_module(name.module)
+    for path in filter(None, (name.path, name.older_path)):
+        *parents, attribute = path.split(".")
+        owner: Any = module
+        for parent in parents:
+            owner = getattr(owner, parent, None)
+        if hasattr(owner, attribute):
+            return owner, attribute
+    raise AttributeError(name.path)

@@ -1,0 +1,124 @@
+"""Samples weigh what they stand for; a fake clock, real frames."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from unslow.current import OpenTrace, running
+from unslow.record.recorder import Recorder
+from unslow.record.watchdog import ThreadClock, Watchdog
+
+THREAD = 12345
+MS = 1_000_000
+
+
+@pytest.fixture
+def trace() -> Iterator[OpenTrace]:
+    trace = OpenTrace("GET", 100)
+    trace.root.thread_id = THREAD
+    trace.root.step_start_ns = 0
+    running[THREAD] = trace.root
+    yield trace
+    running.pop(THREAD, None)
+
+
+@pytest.fixture
+def watchdog() -> Watchdog:
+    return Watchdog(Recorder())
+
+
+def test_a_sample_stands_for_the_time_since_the_one_before(
+    trace: OpenTrace, watchdog: Watchdog
+) -> None:
+    frames = {THREAD: sys._getframe()}
+    for now in (5 * MS, 10 * MS, 510 * MS):
+        watchdog.tick(now, frames)
+
+    assert [sample[1] for sample in trace.root.samples] == [5 * MS, 5 * MS, 500 * MS]
+    place = trace.root.samples[0][2]
+    assert place is not None
+    assert place[0].co_name == "test_a_sample_stands_for_the_time_since_the_one_before"
+    assert all(sample[3] for sample in trace.root.samples)
+
+
+def test_a_new_step_starts_a_new_count(trace: OpenTrace, watchdog: Watchdog) -> None:
+    frames = {THREAD: sys._getframe()}
+    watchdog.tick(5 * MS, frames)
+    trace.root.step_start_ns = 8 * MS
+    watchdog.tick(10 * MS, frames)
+
+    assert [sample[1] for sample in trace.root.samples] == [5 * MS, 2 * MS]
+
+
+def test_a_library_below_own_code_is_not_innermost(trace: OpenTrace, watchdog: Watchdog) -> None:
+    inside = threading.Event()
+    leave = threading.Event()
+
+    def work() -> None:
+        inside.set()
+        leave.wait(30)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(30)
+    assert thread.ident is not None
+    watchdog.tick(5 * MS, {THREAD: sys._current_frames()[thread.ident]})
+    leave.set()
+    thread.join()
+
+    _, _, place, innermost, _, _ = trace.root.samples[0]
+    assert place is not None
+    assert place[0] is work.__code__
+    assert innermost is False
+
+
+def test_a_closed_trace_gets_no_sample(trace: OpenTrace, watchdog: Watchdog) -> None:
+    trace.close()
+    watchdog.tick(5 * MS, {THREAD: sys._getframe()})
+
+    assert trace.root.samples == []
+
+
+def test_samples_count_towards_the_bound(watchdog: Watchdog) -> None:
+    trace = OpenTrace("GET", 2)
+    trace.root.thread_id = THREAD
+    trace.root.step_start_ns = 0
+    running[THREAD] = trace.root
+    for now in range(1, 6):
+        watchdog.tick(now * MS, {THREAD: sys._getframe()})
+    running.pop(THREAD)
+
+    assert len(trace.root.samples) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="schedstat is Linux's")
+def test_the_cpu_time_of_a_thread_is_read() -> None:
+    clock = ThreadClock()
+    first = clock.read(threading.get_ident())
+    assert first is not None
+    deadline = time.thread_time() + 5
+    # The kernel brings its counters up to date at its own ticks, some milliseconds apart.
+    while clock.read(threading.get_ident()) == first and time.thread_time() < deadline:
+        sum(range(10_000))
+    second = clock.read(threading.get_ident())
+
+    assert second is not None
+    assert second[0] > first[0] > 0
+
+
+def test_a_thread_that_is_gone_has_no_counters() -> None:
+    assert ThreadClock().read(987654321) is None
+
+
+def test_the_thread_starts_and_stops(watchdog: Watchdog) -> None:
+    watchdog.start()
+    names = [thread.name for thread in threading.enumerate()]
+    watchdog.stop()
+
+    assert "unslow-watchdog" in names
+    assert "unslow-watchdog" not in [thread.name for thread in threading.enumerate()]
