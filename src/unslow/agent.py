@@ -12,31 +12,26 @@ import atexit
 import importlib
 import inspect
 import os
-import runpy
-import sqlite3
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import MethodType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import __version__
 from .current import LANE, running
-from .errors import InstallError, UnslowError
+from .errors import InstallError
 from .model.codec import Packed
 from .model.trace import Coverage, Process
 from .patching import Patches
-from .record.cost import measure
 from .record.imports import ImportHook
 from .record.lanes import unwatch_all
 from .record.middleware import Receive, Scope, Send, TraceMiddleware, call_traced
 from .record.place import own_code
 from .record.probe import Probes
 from .record.recorder import Recorder, log, recorder
-from .record.watchdog import Watchdog
-from .record.writer import Writer
 from .settings import Settings, load
-from .store import Batch, Ring, StoreWriter
 from .wire import (
     BYE,
     FLUSH,
@@ -50,6 +45,10 @@ from .wire import (
     Message,
 )
 
+if TYPE_CHECKING:
+    # Every Python process of a command imports this module; what only serving needs comes later.
+    from .store import StoreWriter
+
 RUN_VARIABLE = "UNSLOW_RUN"
 """Names the run, so that the processes of one app stand together in the store."""
 
@@ -61,33 +60,41 @@ _App = TypeVar("_App")
 class Shelf:
     """Where the writer puts what it has finished: the ring, and the file as long as it works."""
 
-    def __init__(self, settings: Settings, run: str, recorder: Recorder) -> None:
+    def __init__(
+        self, folder: Path, settings: Settings, run: str, tell: Callable[[str, str], None]
+    ) -> None:
+        from .store import Ring
+
         self.ring = Ring(settings.ring_traces)
         self.traces_count = 0
-        self.trouble: str | None = None
-        """Why nothing is written to the file; None while it is."""
-        self._settings = settings
+        self._folder = folder
+        self._bound_bytes = settings.store_bytes
         self._run = run
-        self._recorder = recorder
+        self._tell = tell
         self._file: StoreWriter | None = None
+        self._works = True
         self._written: Process | None = None
 
     def put(self, traces: tuple[Packed, ...], stalls: tuple[Packed, ...], process: Process) -> None:
         """Keeps a batch; called by the writer, one call at a time."""
+        import sqlite3
+
+        from .store import Batch, StoreFormatError, StoreUnusableError, StoreWriter
+
         batch = Batch(traces, stalls)
         self.ring.add(batch)
         self.traces_count += len(traces)
-        if self.trouble is not None or not (traces or stalls or process != self._written):
+        if not self._works or not (traces or stalls or process != self._written):
             return
         try:
             if self._file is None:
-                folder = Path(self._settings.folder)
-                self._file = StoreWriter(folder, self._settings.store_bytes, self._run, process)
+                self._file = StoreWriter(self._folder, self._bound_bytes, self._run, process)
             self._file.write(batch, process)
             self._written = process
-        except (UnslowError, sqlite3.Error) as error:
-            self.trouble = str(error)
-            self._recorder.cover("store", "off", f"memory only: {error}")
+        except (StoreUnusableError, StoreFormatError, sqlite3.Error) as error:
+            self._works = False
+            recorder.cover("store", "off", f"memory only: {error}")
+            self._tell("store", str(error))
             self.close()
 
     def close(self) -> None:
@@ -100,10 +107,14 @@ class Shelf:
 class Threads:
     """What works beside the app's own threads while it is served: writer and watchdog."""
 
-    def __init__(self, settings: Settings, run: str) -> None:
-        self.shelf = Shelf(settings, run, recorder)
-        self.writer = Writer(recorder, self.shelf.put, measure())
-        self.watchdog = Watchdog(recorder, settings.watchdog_period_ms)
+    def __init__(self, shelf: Shelf, watchdog_period_ms: float) -> None:
+        from .record.cost import measure
+        from .record.watchdog import Watchdog
+        from .record.writer import Writer
+
+        self.shelf = shelf
+        self.writer = Writer(recorder, shelf.put, measure())
+        self.watchdog = Watchdog(recorder, watchdog_period_ms)
 
     def start(self) -> None:
         """Starts both."""
@@ -124,13 +135,14 @@ class Agent:
         self._settings = settings
         self._wire = wire
         self._route = route
+        # The app may go to another folder before it serves.
+        self._folder = Path(os.path.abspath(settings.folder))
         self._run = os.environ.get(RUN_VARIABLE) or _run_of_this_group()
         self._probes = Probes(recorder, f"{__package__}.record.probes")
         self._hook = ImportHook(self._probes)
         self._patches = Patches()
         self._starting = threading.Lock()
         self._threads: Threads | None = None
-        self._told_trouble = False
 
     def start(self) -> None:
         """Starts recording and says hello."""
@@ -198,9 +210,7 @@ class Agent:
         try:
             with self._starting:
                 if self._threads is None:
-                    threads = Threads(self._settings, self._run)
-                    threads.start()
-                    self._threads = threads
+                    self._threads = self._started_threads()
                     # A child of multiprocessing ends without `atexit`, unless this is said in it.
                     atexit.unregister(self.end)
                     atexit.register(self.end)
@@ -222,19 +232,22 @@ class Agent:
             threads.writer.flush()
         except Exception as error:
             log.error("unslow could not write traces: %s", error)
-        if threads.shelf.trouble is not None and not self._told_trouble:
-            self._told_trouble = True
-            self._tell("store", threads.shelf.trouble)
 
     def traced(self, app: _App) -> _App:
         """The app, with its requests recorded: itself where its class can be hooked."""
         kind = type(app)
         if any(_is_ours(vars(base).get("__call__")) for base in kind.__mro__):
             return app
-        if inspect.isfunction(getattr(kind, "__call__", None)):  # noqa: B004  # the function itself is wanted
+        if inspect.iscoroutinefunction(inspect.getattr_static(kind, "__call__", None)):
             self._patches.replace(kind, "__call__", _traced_call)
             return app
         return cast(_App, TraceMiddleware(cast(Any, app), recorder))
+
+    def _started_threads(self) -> Threads:
+        shelf = Shelf(self._folder, self._settings, self._run, self._tell)
+        threads = Threads(shelf, self._settings.watchdog_period_ms)
+        threads.start()
+        return threads
 
     def _first_trace(self) -> None:
         if self._threads is None:
@@ -257,7 +270,6 @@ class Agent:
             process_id=os.getpid(),
             parent_process_id=os.getppid(),
             python=sys.version.split()[0],
-            program=sys.argv[0] if hasattr(sys, "argv") else "",
             route=self._route,
             coverage=_coverage(),
         )
@@ -265,11 +277,7 @@ class Agent:
     def _listen(self) -> None:
         if self._wire is not None:
             answers = {HEALTH: self._health, FLUSH: self._flushed, TRACES: self._traces}
-            self._wire.listen(answers, self._wire_closed)
-
-    def _wire_closed(self) -> None:
-        # An agent without arms has nothing to disarm: it goes on recording.
-        self._wire = None
+            self._wire.listen(answers)
 
     def _health(self, _: Message) -> Message:
         threads = self._threads
@@ -359,16 +367,24 @@ def install(app: _App) -> _App:
         InstallError: what was given is no ASGI application.
         SettingError: a setting is wrong.
     """
-    if inspect.isclass(app) or not callable(app):
+    if inspect.isclass(app) or not callable(app) or _parameters_count(app) not in {3, None}:
         raise InstallError(
-            f"unslow.install() got {app!r}, which is no ASGI application; wanted is the object that"
-            " the server is given, such as FastAPI(). Call it as: app = unslow.install(app)"
+            f"unslow.install() got {app!r}, which is no ASGI application; wanted is what the server"
+            " is given, an object or function that takes scope, receive and send, such as"
+            " FastAPI(). Call it as: app = unslow.install(app)"
         )
     settings = load()
     if not settings.enabled:
         return app
     start(settings, _wire_if_there())
     return app if _agent is None else _agent.traced(app)
+
+
+def _parameters_count(app: Callable[..., Any]) -> int | None:
+    try:
+        return len(inspect.signature(app).parameters)
+    except (TypeError, ValueError):
+        return None
 
 
 def _wire_if_there() -> Connection | None:
@@ -440,6 +456,8 @@ def main(arguments: list[str]) -> None:
     """
     if not arguments or arguments == ["-m"]:
         raise SystemExit("usage: python -m unslow.agent (-m MODULE | SCRIPT) [ARGUMENT ...]")
+    import runpy
+
     settings = load()
     if settings.enabled:
         start(settings, _wire_if_there(), route="module")

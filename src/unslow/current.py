@@ -66,6 +66,7 @@ class Lane:
         "inside_sql",
         "kind",
         "parent",
+        "place",
         "ready_ns",
         "samples",
         "slices",
@@ -96,6 +97,9 @@ class Lane:
         """Above 0 while an outer probe records a statement: inner probes then stay silent."""
         self.statement: OpenStatement | None = None
         """The statement whose rows are read now."""
+        self.place: RawPlace | None = None
+        """The line that a probe found for what it does now: near to it, before the library's own
+        calls make the way long."""
         self.extra: Any = None
         """A probe's own scratch space between its before and after."""
         self.steps: list[tuple[int, int, int, int]] = []

@@ -43,6 +43,8 @@ ARM: Final = "arm"
 DISARM: Final = "disarm"
 
 Message = dict[str, Any]
+Answer = Callable[[Message], Message]
+"""Makes the fields of an answer from what was asked."""
 
 _LENGTH: Final = struct.Struct(">I")
 _LARGEST_BYTES: Final = 64 * 1024 * 1024
@@ -81,6 +83,13 @@ class Unpacker:
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
             yield _message_in(body)
+
+
+def tupled(value: Any) -> Any:
+    """What JSON made lists of as the tuples it was, all the way down."""
+    if isinstance(value, list):
+        return tuple(tupled(one) for one in value)
+    return value
 
 
 def _message_in(body: bytes) -> Message:
@@ -158,17 +167,13 @@ class Connection:
                 return False
             return True
 
-    def listen(
-        self, answers: Mapping[str, Callable[[Message], Message]], when_closed: Callable[[], None]
-    ) -> None:
+    def listen(self, answers: Mapping[str, Answer]) -> None:
         """Starts a thread that answers the tool, until one of the two is gone."""
         threading.Thread(
-            target=self._listen, args=(answers, when_closed), name="unslow-wire", daemon=True
+            target=self._listen, args=(answers,), name="unslow-wire", daemon=True
         ).start()
 
-    def _listen(
-        self, answers: Mapping[str, Callable[[Message], Message]], when_closed: Callable[[], None]
-    ) -> None:
+    def _listen(self, answers: Mapping[str, Answer]) -> None:
         unpacker = Unpacker()
         try:
             while (ours := self._ours()) is not None and (data := ours.recv(65536)):
@@ -178,11 +183,8 @@ class Connection:
             pass
         with self._sending:
             self._drop()
-        when_closed()
 
-    def _answer(
-        self, answers: Mapping[str, Callable[[Message], Message]], message: Message
-    ) -> None:
+    def _answer(self, answers: Mapping[str, Answer], message: Message) -> None:
         kind = message["type"]
         answer = answers.get(kind)
         if answer is None:

@@ -70,6 +70,10 @@ class Steps(Coroutine[Any, Any, Any]):
         lane.step_start_ns = start = clock()
         try:
             return resume(*arguments)
+        except BaseException:
+            # The end of the task, also with a result: its lane does nothing from here on.
+            lane.end_ns = clock()
+            raise
         finally:
             lane.step_end_ns = end = clock()
             if before is None:

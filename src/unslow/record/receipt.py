@@ -125,9 +125,12 @@ def _default_segments(trace: Trace) -> list[int]:
         found = defaults[lane.parent]
         shortest = None
         for one in trace.lanes[lane.parent].slices:
-            if one.segment in (THREAD_QUEUE, UNEXPLAINED) or not one.start_ns <= lane.start_ns < one.end_ns:
+            if one.segment in (THREAD_QUEUE, UNEXPLAINED):
                 continue
-            if shortest is None or one.end_ns - one.start_ns <= shortest:
+            if not one.start_ns <= lane.start_ns < one.end_ns:
+                continue
+            # Of two over the same stretch the inner one was kept first.
+            if shortest is None or one.end_ns - one.start_ns < shortest:
                 shortest, found = one.end_ns - one.start_ns, one.segment
         defaults.append(found)
     return defaults
@@ -166,8 +169,8 @@ def _flatten(
     def close_until(time_ns: int) -> None:
         nonlocal at
         while len(stack) > 1 and stack[-1].end_ns <= time_ns:
-            closing = stack.pop()
-            advance(closing.end_ns)
+            advance(stack[-1].end_ns)
+            stack.pop()
             probe_end = min(at + after, time_ns, stack[-1].end_ns)
             if after and stack[-1].segment in RUNS and probe_end > at:
                 pieces.append(Piece(at, probe_end, PROBE, lane=index))

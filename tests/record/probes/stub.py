@@ -123,9 +123,7 @@ async def _exchange(stub: Stub, reader: asyncio.StreamReader, writer: asyncio.St
     elif kind == "status":
         status = f"{numbers[0]} As asked"
     seen.head_ns = seen.end_ns = clock()
-    writer.write(
-        f"HTTP/1.1 {status}\r\n{extra}Content-Length: 4\r\nContent-Type: text/plain\r\n\r\ndone".encode()
-    )
+    writer.write(f"HTTP/1.1 {status}\r\n{extra}Content-Length: 4\r\n\r\ndone".encode())
     return True
 
 

@@ -1,0 +1,169 @@
+"""Finding the app where servers load it, and being its outermost layer.
+
+A framework's own class is found by its own probe; here come apps of any make, and wrapped ones. An
+app that is found twice opens one trace.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ..middleware import TraceMiddleware
+from ..probe import Installation, require
+
+
+def install(installation: Installation, module: str) -> None:
+    """Hooks one server's loading of its app."""
+    _HOOKS[module](installation, sys.modules[module])
+
+
+def _uvicorn_config(installation: Installation, module: Any) -> None:
+    """Since uvicorn 0.13 `load` leaves in `loaded_app` what every protocol calls."""
+    require(module.Config, "load", "self")
+    installation.patches.replace(
+        module.Config, "load", _behind(installation, "loaded_app", "uvicorn")
+    )
+    if hasattr(module.Config, "load_app"):
+        installation.patches.replace(module.Config, "load_app", _noting_failure(installation))
+
+
+def _uvicorn_server(installation: Installation, module: Any) -> None:
+    """After its last request uvicorn dies of the signal that stopped it: `atexit` never runs."""
+    require(module.Server, "shutdown", "self")
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def shutdown(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return await original(*args, **kwargs)
+            finally:
+                _ended(installation)
+
+        return shutdown
+
+    installation.patches.replace(module.Server, "shutdown", make)
+
+
+def _hypercorn(installation: Installation, module: Any) -> None:
+    require(module.ASGIWrapper, "__init__", "self", "app")
+    installation.patches.replace(
+        module.ASGIWrapper, "__init__", _behind(installation, "app", "hypercorn")
+    )
+
+
+def _gunicorn(installation: Installation, module: Any) -> None:
+    """gunicorn's own `asgi` worker, since 24; its uvicorn workers load through uvicorn."""
+    require(module.ASGIWorker, "load_wsgi", "self")
+    installation.patches.replace(
+        module.ASGIWorker, "load_wsgi", _behind(installation, "asgi", "gunicorn")
+    )
+
+
+def _granian(installation: Installation, module: Any) -> None:
+    """Each of granian's kinds of workers wraps the app by this name, in the worker itself."""
+    require(module, "_asgi_call_wrap", "callback")
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def wrap(callback: Any, *args: Any, **kwargs: Any) -> Any:
+            return original(_traced(installation, callback, "granian"), *args, **kwargs)
+
+        return wrap
+
+    installation.patches.replace(module, "_asgi_call_wrap", make)
+
+
+_HOOKS: dict[str, Callable[[Installation, Any], None]] = {
+    "uvicorn.config": _uvicorn_config,
+    "uvicorn.server": _uvicorn_server,
+    "hypercorn.app_wrappers": _hypercorn,
+    "gunicorn.workers.gasgi": _gunicorn,
+    "granian.server.embed": _granian,
+    "granian.server.mp": _granian,
+    "granian.server.mt": _granian,
+}
+
+
+def _behind(
+    installation: Installation, name: str, server: str
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes a method after which the attribute `name` of its object holds the traced app."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def load(self: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(self, *args, **kwargs)
+            app = getattr(self, name, None)
+            if app is not None:
+                traced = _traced(installation, app, server)
+                if traced is not app:
+                    setattr(self, name, traced)
+                    _give_back_on_undo(installation, self, name, traced)
+            return result
+
+        return load
+
+    return make
+
+
+def _give_back_on_undo(installation: Installation, owner: Any, name: str, traced: Any) -> None:
+    reference = weakref.ref(owner)
+
+    def give_back() -> None:
+        still_there = reference()
+        if still_there is not None and getattr(still_there, name, None) is traced:
+            setattr(still_there, name, traced.app)
+
+    installation.patches.on_undo(give_back)
+
+
+def _traced(installation: Installation, app: Any, server: str) -> Any:
+    """The app with its requests recorded; the app itself where a bug of ours prevents it."""
+    try:
+        traced = app
+        if not isinstance(app, TraceMiddleware):
+            traced = TraceMiddleware(app, installation.recorder)
+        installation.cover(f"server {server}")
+        if installation.recorder.on_app is not None:
+            installation.recorder.on_app(server)
+    except Exception as error:
+        installation.broke(error)
+        return app
+    return traced
+
+
+def _noting_failure(installation: Installation) -> Callable[[Callable[..., Any]], Any]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def load_app(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return original(*args, **kwargs)
+            except BaseException as error:
+                _failed(installation, error)
+                raise
+
+        return load_app
+
+    return make
+
+
+def _failed(installation: Installation, error: BaseException) -> None:
+    """Tells why the app could not be loaded; uvicorn says it in the error behind its exit."""
+    cause = error.__context__ if isinstance(error, SystemExit) and error.__context__ else error
+    try:
+        if installation.recorder.on_app_failed is not None:
+            installation.recorder.on_app_failed(f"{type(cause).__name__}: {cause}")
+    except Exception as ours:
+        installation.broke(ours)
+
+
+def _ended(installation: Installation) -> None:
+    try:
+        if installation.recorder.on_app_ended is not None:
+            installation.recorder.on_app_ended()
+    except Exception as error:
+        installation.broke(error)
