@@ -62,6 +62,12 @@ def test_an_inherited_name_is_taken_off_the_child_again(patches: Patches) -> Non
     assert "method" not in vars(Child)
 
 
+def test_a_replaced_class_method_still_gets_the_child_that_was_asked(patches: Patches) -> None:
+    patches.replace(Library, "build", louder)
+
+    assert "Child!" == Child.build()
+
+
 def test_what_somebody_else_put_on_top_stays(patches: Patches) -> None:
     class Local(Library):
         pass

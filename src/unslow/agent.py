@@ -22,15 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from . import __version__
 from .current import LANE, running
 from .errors import InstallError
-from .model.codec import Packed
 from .model.trace import Coverage, Process
 from .patching import Patches
 from .record.imports import ImportHook
-from .record.lanes import unwatch_all
-from .record.middleware import Receive, Scope, Send, TraceMiddleware, call_traced
-from .record.place import own_code
 from .record.probe import Probes
-from .record.recorder import Recorder, log, recorder
+from .record.recorder import log, recorder
 from .settings import Settings, load
 from .wire import (
     BYE,
@@ -46,7 +42,10 @@ from .wire import (
 )
 
 if TYPE_CHECKING:
-    # Every Python process of a command imports this module; what only serving needs comes later.
+    # Every Python process of a command imports this module, before any line of its own. What is not
+    # needed then comes later: asyncio brings ssl, which gevent must find not yet imported.
+    from .model.codec import Packed
+    from .record.middleware import Receive, Scope, Send
     from .store import StoreWriter
 
 RUN_VARIABLE = "UNSLOW_RUN"
@@ -148,8 +147,7 @@ class Agent:
         """Starts recording and says hello."""
         recorder.slices_per_trace = self._settings.slices_per_trace
         recorder.record_values = self._settings.record_values
-        for name in self._settings.own:
-            own_code.include(name)
+        _include_own(self._settings.own)
         recorder.on_first = self._first_trace
         recorder.on_app = self.serving
         recorder.on_app_failed = self._app_failed
@@ -167,7 +165,9 @@ class Agent:
         self._hook.uninstall()
         self._probes.stop()
         self._patches.undo()
-        unwatch_all()
+        lanes = sys.modules.get(f"{__package__}.record.lanes")
+        if lanes is not None:
+            lanes.unwatch_all()
         self.end()
         atexit.unregister(self.end)
         recorder.coverage.clear()
@@ -241,6 +241,8 @@ class Agent:
         if inspect.iscoroutinefunction(inspect.getattr_static(kind, "__call__", None)):
             self._patches.replace(kind, "__call__", _traced_call)
             return app
+        from .record.middleware import TraceMiddleware
+
         return cast(_App, TraceMiddleware(cast(Any, app), recorder))
 
     def _started_threads(self) -> Threads:
@@ -298,7 +300,7 @@ class Agent:
         if threads is None:
             return {"traces": [], "more": False}
         threads.writer.flush()
-        traces = []
+        traces: list[Packed] = []
         for packed in threads.shelf.ring.since(int(asked.get("since", 0))):
             if len(traces) == _TRACES_PER_ANSWER:
                 return {"traces": traces, "more": True}
@@ -335,7 +337,7 @@ def start(
 
 def stop() -> None:
     """Undoes all that `start` did; nothing happens where it was not called."""
-    global _agent  # noqa: PLW0603  # there is one agent in a process
+    global _agent
     agent, _agent = _agent, None
     if agent is not None:
         agent.stop()
@@ -408,6 +410,14 @@ def _after_fork() -> None:
         log.error("unslow records nothing in this process: %s", error, exc_info=error)
 
 
+def _include_own(names: tuple[str, ...]) -> None:
+    if names:
+        from .record.place import own_code
+
+        for name in names:
+            own_code.include(name)
+
+
 def _end_with_multiprocessing(end: Any) -> None:
     """Has `end` called in a child of multiprocessing, which leaves by `os._exit`."""
     util = sys.modules.get("multiprocessing.util")
@@ -417,6 +427,8 @@ def _end_with_multiprocessing(end: Any) -> None:
 
 
 def _traced_call(original: Any) -> Any:
+    from .record.middleware import call_traced
+
     async def __call__(app: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807  # it replaces a method of this name
         await call_traced(MethodType(original, app), recorder, scope, receive, send)
 

@@ -30,12 +30,13 @@ class Patches:
         """
         original = inspect.getattr_static(owner, name)
         own = vars(owner).get(name, _MISSING)
-        replacement = make(getattr(owner, name))
-        if isinstance(original, staticmethod):
-            replacement = staticmethod(replacement)
-        elif isinstance(original, classmethod):
-            # The original was bound to its owner by getattr; the replacement takes no class.
-            replacement = staticmethod(replacement)
+        if isinstance(original, classmethod):
+            # The class is passed on: a child of the owner must not turn into the owner.
+            replacement: Any = classmethod(make(original.__func__))
+        else:
+            replacement = make(getattr(owner, name))
+            if isinstance(original, staticmethod):
+                replacement = staticmethod(replacement)
         setattr(owner, name, replacement)
         self._done.append((owner, name, own, replacement))
 

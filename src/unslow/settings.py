@@ -72,6 +72,15 @@ class Settings:
             " can read."
         ),
     )
+    hello_timeout_s: float = field(
+        default=20.0,
+        metadata=_row(
+            "How long `unslow run` waits for the first process with the agent in it before it ends"
+            " the command.",
+            unit="s",
+            least=0.1,
+        ),
+    )
     own: tuple[str, ...] = field(
         default=(),
         metadata=_row(

@@ -260,8 +260,8 @@ class Listener:
     """The tool's end: knows every process that said hello.
 
     `heard` is called with each message of a known process, its hello first, and with troubles, also
-    of processes that never become known; `gone` with each known process whose connection ended. Both
-    are called on the listener's thread.
+    of processes that never become known; `gone` with each known process whose connection ended.
+    Both are called on the listener's thread.
     """
 
     def __init__(

@@ -10,6 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.calibration.second_receipt import second_receipt
+from tests.record.handmade import (
+    HERE,
+    MS,
+    THERE,
+    a_slice,
+    a_step,
+    a_task,
+    a_thread,
+    a_trace,
+)
 from unslow.model.trace import (
     FRAMEWORK,
     GC,
@@ -26,7 +36,6 @@ from unslow.model.trace import (
     THREAD_QUEUE,
     UNEXPLAINED,
     Lane,
-    Place,
     Sample,
     Slice,
     Step,
@@ -40,56 +49,6 @@ from unslow.record.receipt import (
     ready_time,
     receipt_of,
 )
-
-MS = 1_000_000
-HERE = Place("app.py", 10, "endpoint")
-THERE = Place("app.py", 20, "other")
-
-
-def a_slice(start_ms: float, end_ms: float, segment: int, place: Place | None = None) -> Slice:
-    return Slice(int(start_ms * MS), int(end_ms * MS), segment, None, place)
-
-
-def a_step(start_ms: float, end_ms: float, ready_ms: float = 0, known_ready_ms: float = 0) -> Step:
-    return Step(*(int(ms * MS) for ms in (start_ms, end_ms, ready_ms, known_ready_ms)))
-
-
-def a_task(
-    start_ms: float, end_ms: float, *slices: Slice, steps: tuple[Step, ...] | None = None
-) -> Lane:
-    """A task, child of the first one, that holds its loop all the time unless it has steps."""
-    whole = (a_step(start_ms, end_ms),)
-    return Lane(
-        "task",
-        1,
-        0,
-        int(start_ms * MS),
-        int(end_ms * MS),
-        whole if steps is None else steps,
-        slices,
-    )
-
-
-def a_thread(start_ms: float, end_ms: float, *slices: Slice) -> Lane:
-    return Lane("thread", 2, 0, int(start_ms * MS), int(end_ms * MS), (), slices)
-
-
-def a_trace(end_ms: float, *lanes: Lane, response_end_ms: float | None = None) -> Trace:
-    response_end = end_ms if response_end_ms is None else response_end_ms
-    first, *rest = lanes
-    return Trace(
-        number=1,
-        process_id=1,
-        method="GET",
-        route="/",
-        status=200,
-        started_at=0.0,
-        start_ns=0,
-        response_end_ns=int(response_end * MS),
-        end_ns=int(end_ms * MS),
-        response_bytes=0,
-        lanes=(replace(first, parent=-1), *rest),
-    )
 
 
 def lines(receipt: Receipt) -> dict[int, float]:
@@ -112,7 +71,7 @@ def check_sums(trace: Trace, cost_ns: int = 0) -> None:
 
 
 def test_a_request_without_slices_is_framework() -> None:
-    trace = a_trace(10, a_task(0, 10))
+    trace = a_trace(a_task(0, 10))
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 10}
     check_sums(trace)
@@ -120,21 +79,21 @@ def test_a_request_without_slices_is_framework() -> None:
 
 def test_the_innermost_open_slice_holds() -> None:
     lane = a_task(0, 20, a_slice(6, 8, HYDRATION), a_slice(4, 12, SQL), a_slice(2, 18, OWN_CODE))
-    trace = a_trace(20, lane)
+    trace = a_trace(lane)
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 4, OWN_CODE: 8, SQL: 6, HYDRATION: 2}
     check_sums(trace)
 
 
 def test_of_two_slices_over_the_same_stretch_the_one_that_ended_first_is_inside() -> None:
-    trace = a_trace(10, a_task(0, 10, a_slice(2, 8, SQL), a_slice(2, 8, ORM)))
+    trace = a_trace(a_task(0, 10, a_slice(2, 8, SQL), a_slice(2, 8, ORM)))
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 4, SQL: 6}
     check_sums(trace)
 
 
 def test_a_slice_that_outlasts_the_one_around_it_is_cut_there() -> None:
-    trace = a_trace(10, a_task(0, 10, a_slice(2, 6, OWN_CODE), a_slice(4, 8, SQL)))
+    trace = a_trace(a_task(0, 10, a_slice(2, 6, OWN_CODE), a_slice(4, 8, SQL)))
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 6, OWN_CODE: 2, SQL: 2}
     check_sums(trace)
@@ -142,7 +101,7 @@ def test_a_slice_that_outlasts_the_one_around_it_is_cut_there() -> None:
 
 def test_a_suspended_task_that_waits_for_nothing_known_is_unexplained() -> None:
     lane = a_task(0, 10, a_slice(1, 9, OWN_CODE), steps=(a_step(0, 2), a_step(7, 10)))
-    trace = a_trace(10, lane)
+    trace = a_trace(lane)
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 2, OWN_CODE: 3, UNEXPLAINED: 5}
     check_sums(trace)
@@ -150,7 +109,7 @@ def test_a_suspended_task_that_waits_for_nothing_known_is_unexplained() -> None:
 
 def test_a_suspended_task_waits_for_what_its_slice_says() -> None:
     lane = a_task(0, 10, a_slice(1, 8, REMOTE), steps=(a_step(0, 2), a_step(7, 10)))
-    trace = a_trace(10, lane)
+    trace = a_trace(lane)
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 3, REMOTE: 7}
     check_sums(trace)
@@ -158,7 +117,7 @@ def test_a_suspended_task_waits_for_what_its_slice_says() -> None:
 
 def test_from_the_moment_it_was_queued_a_task_waits_for_the_loop() -> None:
     lane = a_task(0, 10, a_slice(1, 8, REMOTE), steps=(a_step(0, 2), a_step(7, 10, ready_ms=4)))
-    trace = a_trace(10, lane)
+    trace = a_trace(lane)
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 3, REMOTE: 4, LOOP_BUSY: 3}
     check_sums(trace)
@@ -166,7 +125,7 @@ def test_from_the_moment_it_was_queued_a_task_waits_for_the_loop() -> None:
 
 def test_the_time_of_a_timer_counts_before_the_moment_at_which_the_loop_saw_it() -> None:
     late = a_step(7, 10, ready_ms=6.9, known_ready_ms=3)
-    trace = a_trace(10, a_task(0, 10, a_slice(1, 8, REMOTE), steps=(a_step(0, 2), late)))
+    trace = a_trace(a_task(0, 10, a_slice(1, 8, REMOTE), steps=(a_step(0, 2), late)))
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 3, REMOTE: 3, LOOP_BUSY: 4}
     check_sums(trace)
@@ -174,7 +133,7 @@ def test_the_time_of_a_timer_counts_before_the_moment_at_which_the_loop_saw_it()
 
 def test_the_short_way_back_into_the_task_is_part_of_the_wait() -> None:
     back = a_step(7, 10, ready_ms=6.95)
-    trace = a_trace(10, a_task(0, 10, a_slice(1, 8, SQL), steps=(a_step(0, 2), back)))
+    trace = a_trace(a_task(0, 10, a_slice(1, 8, SQL), steps=(a_step(0, 2), back)))
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 3, SQL: 7}
     check_sums(trace)
@@ -188,7 +147,7 @@ def test_a_moment_of_readiness_outside_of_the_wait_is_not_believed() -> None:
 
 def test_a_lane_that_runs_goes_before_one_that_waits() -> None:
     waits = a_task(0, 10, a_slice(0, 10, REMOTE))
-    trace = a_trace(10, waits, a_task(2, 5, a_slice(2, 5, OWN_CODE)))
+    trace = a_trace(waits, a_task(2, 5, a_slice(2, 5, OWN_CODE)))
 
     receipt = receipt_of(trace)
 
@@ -200,7 +159,7 @@ def test_a_lane_that_runs_goes_before_one_that_waits() -> None:
 def test_of_two_waits_the_one_of_the_lane_that_started_first_is_shown() -> None:
     idle = a_task(0, 40, a_slice(0, 40, OWN_CODE), steps=(a_step(0, 0), a_step(40, 40)))
     first, second = a_task(0, 20, a_slice(0, 20, SQL)), a_task(0, 40, a_slice(0, 40, REMOTE))
-    trace = a_trace(40, idle, first, second)
+    trace = a_trace(idle, first, second)
 
     receipt = receipt_of(trace)
 
@@ -217,7 +176,7 @@ def test_a_child_does_outside_its_slices_what_its_parent_did_when_it_started_it(
         a_slice(1, 9, OWN_CODE),
         steps=(a_step(0, 2), a_step(8, 10)),
     )
-    trace = a_trace(10, parent, a_thread(3, 8))
+    trace = a_trace(parent, a_thread(3, 8))
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 2, OWN_CODE: 7, THREAD_QUEUE: 1}
     check_sums(trace)
@@ -226,7 +185,7 @@ def test_a_child_does_outside_its_slices_what_its_parent_did_when_it_started_it(
 def test_a_task_that_has_ended_waits_for_nothing_more() -> None:
     parent = a_task(0, 20, a_slice(1, 4, SQL), steps=(a_step(0, 2), a_step(18, 20)))
     child = a_task(2, 6, steps=(a_step(2, 3), a_step(5, 6)))
-    trace = a_trace(20, parent, child)
+    trace = a_trace(parent, child)
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 3, SQL: 5, UNEXPLAINED: 12}
     check_sums(trace)
@@ -240,7 +199,7 @@ def test_a_sync_wait_in_a_step_held_the_loop_and_an_awaited_one_did_not() -> Non
         a_slice(6, 15, SQL),
         steps=(a_step(0, 7), a_step(14, 20)),
     )
-    receipt = receipt_of(a_trace(20, lane))
+    receipt = receipt_of(a_trace(lane))
 
     held = [piece for piece in receipt.pieces if piece.on_loop]
 
@@ -251,7 +210,7 @@ def test_framework_in_which_the_users_line_was_seen_executing_is_own_code() -> N
     seen = Sample(6 * MS, 4 * MS, HERE, innermost=True)
     library = Sample(9 * MS, 3 * MS, HERE, innermost=False)
     short = Sample(10 * MS, MS // 2, HERE, innermost=True)
-    trace = a_trace(10, replace(a_task(0, 10), samples=(seen, library, short)))
+    trace = a_trace(replace(a_task(0, 10), samples=(seen, library, short)))
 
     receipt = receipt_of(trace)
 
@@ -262,7 +221,7 @@ def test_framework_in_which_the_users_line_was_seen_executing_is_own_code() -> N
 
 def test_what_recording_costs_is_taken_off_the_slice_around_it_when_that_runs() -> None:
     lane = a_task(0, 20, a_slice(4, 6, SQL), a_slice(2, 10, OWN_CODE), a_slice(12, 18, ROWS))
-    trace = a_trace(20, lane)
+    trace = a_trace(lane)
 
     receipt = receipt_of(trace, slice_cost_ns=300_000)
 
@@ -276,14 +235,14 @@ def test_what_recording_costs_is_never_more_than_there_is_room_for() -> None:
     lane = a_task(
         0, 4, a_slice(0, 1, SQL), a_slice(1, 2, SQL), a_slice(2, 4, SQL), a_slice(0, 4, ORM)
     )
-    trace = a_trace(4, lane)
+    trace = a_trace(lane)
 
     assert lines(receipt_of(trace, slice_cost_ns=MS)) == {SQL: 4}
     check_sums(trace, MS)
 
 
 def test_what_the_app_does_after_its_response_is_a_receipt_of_its_own() -> None:
-    trace = a_trace(10, a_task(0, 10, a_slice(2, 8, OWN_CODE)), response_end_ms=6)
+    trace = a_trace(a_task(0, 10, a_slice(2, 8, OWN_CODE)), response_end_ms=6)
 
     assert lines(receipt_of(trace)) == {FRAMEWORK: 2, OWN_CODE: 4}
     assert lines(after_response(trace)) == {FRAMEWORK: 2, OWN_CODE: 2}
@@ -293,7 +252,7 @@ def test_what_the_app_does_after_its_response_is_a_receipt_of_its_own() -> None:
 def test_a_note_of_what_was_awaited_names_the_gap_and_changes_no_line() -> None:
     note = Slice(2 * MS, 7 * MS, UNEXPLAINED, "asyncio.sleep", HERE)
     lane = a_task(0, 10, note, steps=(a_step(0, 2), a_step(7, 10)))
-    trace = a_trace(10, lane)
+    trace = a_trace(lane)
 
     receipt = receipt_of(trace)
 
@@ -310,8 +269,8 @@ def test_the_cpu_that_running_stretches_lacked_is_off_cpu_and_waits_are_left_out
     )
     lane = replace(a_task(0, 10, a_slice(7, 10, SQL)), samples=samples)
 
-    assert receipt_of(a_trace(10, lane)).off_cpu_ns == 1_500_000
-    assert receipt_of(a_trace(10, replace(lane, samples=samples[1:2]))).off_cpu_ns is None
+    assert receipt_of(a_trace(lane)).off_cpu_ns == 1_500_000
+    assert receipt_of(a_trace(replace(lane, samples=samples[1:2]))).off_cpu_ns is None
 
 
 def test_the_line_with_the_most_weight_is_the_dominant_one() -> None:
@@ -329,7 +288,7 @@ def test_the_line_with_the_most_weight_is_the_dominant_one() -> None:
 
 def test_a_gc_in_a_wait_of_another_lane_is_shown_because_it_runs() -> None:
     first = a_task(0, 10, a_slice(0, 10, POOL_WAIT), steps=(a_step(0, 0), a_step(10, 10)))
-    trace = a_trace(10, first, a_task(3, 5, a_slice(3, 5, GC)))
+    trace = a_trace(first, a_task(3, 5, a_slice(3, 5, GC)))
 
     assert lines(receipt_of(trace)) == {POOL_WAIT: 8, GC: 2}
     check_sums(trace)
@@ -394,7 +353,7 @@ def traces(draw: st.DrawFn) -> Trace:
     # Lanes are numbered as they start.
     ordered = (made[0], *sorted(made[1:], key=lambda lane: lane.start_ns))
     return replace(
-        a_trace(LENGTH * TICK / MS, *ordered),
+        a_trace(*ordered, end_ms=LENGTH * TICK / MS),
         response_end_ns=draw(times) * TICK,
         lanes=tuple(
             lane if index == 0 else replace(lane, parent=min(lane.parent, index - 1))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -32,22 +31,13 @@ AGENT: Final = (
 _PACKAGE: Final = Path(__file__).parent.parent
 
 
-@contextmanager
-def injected_folder() -> Iterator[Path]:
-    """A new folder to be put first in PYTHONPATH; it goes at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="unslow-agent-"))
-    try:
-        fill(folder)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def make_folder() -> Path:
+    """A new temporary folder with `sitecustomize.py` and a copy of the agent, for PYTHONPATH.
 
-
-def fill(folder: Path) -> None:
-    """Puts `sitecustomize.py` and a copy of the agent into a folder, readable by every user.
-
-    A server may start as root and then become another user, who imports the rest of the agent.
+    Every user may read it: a server may start as root, and import the rest of the agent when it has
+    become somebody else.
     """
+    folder = Path(tempfile.mkdtemp(prefix="unslow-agent-"))
     shutil.copy(Path(__file__).with_name("sitecustomize.py"), folder)
     agent = folder / "agent" / _PACKAGE.name
     agent.mkdir(parents=True)
@@ -59,6 +49,7 @@ def fill(folder: Path) -> None:
             shutil.copy(source, agent)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
 
 
 def with_folder_first(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

@@ -43,7 +43,7 @@ def _tell(what, says):
         finally:
             wire.close()
     except Exception:
-        sys.stderr.write("unslow: {0}\n".format(says))
+        sys.stderr.write("unslow: {}\n".format(says))
 
 
 def _leave_path(folder):
@@ -55,9 +55,9 @@ def _leave_path(folder):
 def _start(folder):
     # type: (str) -> None
     if sys.version_info < _NEEDED:
-        version = "{0}.{1}".format(sys.version_info[0], sys.version_info[1])
-        says = "{0} is Python {1}; the agent needs {2}.{3} or later"
-        _tell("python", says.format(sys.executable, version, _NEEDED[0], _NEEDED[1]))
+        version = ".".join(map(str, sys.version_info[:2]))
+        says = "{} is Python {}; the agent needs {}.{} or later"
+        _tell("python", says.format(sys.executable, version, *_NEEDED))
         return
     from importlib.util import find_spec
 
@@ -71,7 +71,7 @@ def _start(folder):
         agent.start_injected()
     except Exception as error:
         # Whatever it is, the app starts without us.
-        says = "the agent did not start in process {0} ({1}): {2}: {3}"
+        says = "the agent did not start in process {} ({}): {}: {}"
         name = type(error).__name__
         _tell("agent", says.format(os.getpid(), sys.executable, name, error))
 
@@ -79,7 +79,7 @@ def _start(folder):
 def _chain():
     # type: () -> None
     """Runs the `sitecustomize` that would have run without us, in our place."""
-    if sys.version_info < (3, 5):
+    if sys.version_info[0] == 2:
         import imp
 
         try:

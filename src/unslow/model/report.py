@@ -36,6 +36,8 @@ class Detail:
     """`METHOD /route` of the culprit or holder."""
     count: float | None = None
     """Occurrences per request, where they were counted."""
+    most_ms: float | None = None
+    """The upper bound where `ms` is the lower one of an interval; None where `ms` is exact."""
 
 
 @dataclass(frozen=True, slots=True)

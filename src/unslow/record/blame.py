@@ -107,6 +107,9 @@ class LoopLedger:
         for held in reversed(list(self._overlapping(thread, since, ready))):
             if held.end_ns < at - _SAME_TURN_NS or held.owner == owner:
                 return
+            if held.end_ns > ready:
+                # This very step woke the task up: before that there was nothing to wait for.
+                return
             start = max(since, held.start_ns)
             end = min(held.end_ns, at)
             if end > start:

@@ -145,7 +145,9 @@ def _flatten(
     """
     # Of two slices over the same stretch the outer one was kept last; the sort is stable.
     # An `unexplained` slice only says what a task awaited, for the details.
-    outer_first = [one for one in slices if one.segment != UNEXPLAINED][::-1]
+    outer_first = [
+        one for one in slices if one.segment != UNEXPLAINED and one.end_ns > one.start_ns
+    ][::-1]
     ordered = sorted(outer_first, key=lambda one: (one.start_ns, -one.end_ns))
     lane_end = lane.end_ns or end
     whole = Slice(lane.start_ns, lane_end, default)

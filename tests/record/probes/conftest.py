@@ -74,6 +74,15 @@ def bench() -> Iterator[Bench]:
     assert broken == []
 
 
+@pytest.fixture
+def breaking_bench() -> Iterator[Bench]:
+    """A bench whose probe is made to break."""
+    bench = Bench()
+    yield bench
+    bench.probes.stop()
+    unwatch_all()
+
+
 @pytest.fixture(scope="session")
 def stub() -> Iterator[Stub]:
     """A real HTTP server on this machine that answers late, slowly, or not at all."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from unslow.current import Lane, OpenTrace, RawPlace
+from tests.record.probes.stub import Exchange
+from unslow.current import Lane, OpenTrace, RawPlace, clock
 
 RawSlice = tuple[int, int, int, Any, RawPlace | None]
 
@@ -35,3 +36,31 @@ def everything_in(trace: OpenTrace) -> str:
     slices = [one[:4] for lane in trace.lanes for one in lane.slices]
     statements = [statement.text for statement in trace.statements]
     return repr((slices, statements, trace.holds, trace.error))
+
+
+def covers(slices: list[RawSlice], seen: Exchange) -> bool:
+    """Whether they begin before the server got a request and last until it had answered."""
+    end = max(one[1] for one in slices)
+    return min(one[0] for one in slices) <= seen.received_ns < seen.end_ns <= end
+
+
+class OwnTime:
+    """Stretches in which a test keeps the processor busy, as an app's own code does."""
+
+    def __init__(self) -> None:
+        self.stretches: list[tuple[int, int]] = []
+
+    def spend_ms(self, length: float) -> None:
+        start = end = clock()
+        while end < start + length * 1e6:
+            end = clock()
+        self.stretches.append((start, end))
+
+    def is_outside(self, slices: list[RawSlice]) -> bool:
+        """Whether none of the slices takes any of it."""
+        return not [
+            one
+            for one in slices
+            for start, end in self.stretches
+            if start < one[1] and one[0] < end
+        ]

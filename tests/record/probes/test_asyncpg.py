@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -318,7 +319,7 @@ def test_a_connection_that_fails_closes_its_slice(bench: Bench) -> None:
     bench.install("asyncpg")
 
     async def request() -> None:
-        with pytest.raises(OSError, match="refused|Connect call failed"):
+        with pytest.raises(OSError, match=r"refused|Connect call failed"):
             await asyncpg.connect("postgresql://nobody:secret@127.0.0.1:1/none")
 
     trace = bench.run(request)
@@ -508,7 +509,7 @@ def test_requests_at_once_never_mix(bench: Bench, database_url: str, run: Any) -
                 await connections.execute(f"SELECT {number}")
 
             return await asyncio.gather(
-                *(bench.run_async(lambda number=number: request(number)) for number in range(20))
+                *(bench.run_async(partial(request, number)) for number in range(20))
             )
 
     traces = run(main())
@@ -530,10 +531,13 @@ def test_nothing_is_recorded_outside_a_trace(
     monkeypatch.setattr(Lane, "new_statement", lambda *what: recorded.append(what))
 
     async def main() -> None:
-        async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as connections:
-            async with connections.acquire() as connected, connected.transaction():
-                await connected.fetch(VALUES, 3)
-                assert 25 == len([row async for row in connected.cursor(VALUES, 25)])
+        async with (
+            asyncpg.create_pool(database_url, min_size=1, max_size=1) as connections,
+            connections.acquire() as connected,
+            connected.transaction(),
+        ):
+            await connected.fetch(VALUES, 3)
+            assert 25 == len([row async for row in connected.cursor(VALUES, 25)])
 
     asyncio.run(main())
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import (
-    RawSlice,
+    OwnTime,
+    covers,
     everything_in,
     lanes_with,
     milliseconds,
@@ -20,7 +21,6 @@ from tests.record.probes.slices import (
     wall_ms,
 )
 from tests.record.probes.stub import PART, Stub
-from unslow.current import clock
 from unslow.model.trace import POOL_WAIT, REMOTE
 from unslow.record.place import resolve
 
@@ -44,22 +44,13 @@ def client(library: Any, probed: Bench) -> Iterator[Any]:
         yield client
 
 
-def spin_until(time_ns: int) -> None:
-    while clock() < time_ns:
-        pass
-
-
-def covers(slices: list[RawSlice], start_ns: int, end_ns: int) -> bool:
-    return slices[0][0] <= start_ns < end_ns <= max(one[1] for one in slices)
-
-
 def test_a_call_is_remote_from_before_the_server_got_it_until_after_it_answered(
     probed: Bench, client: Any, stub: Stub
 ) -> None:
     trace = probed.run(lambda: client.get(stub.url("/after/40")).raise_for_status())
 
     first = slices_of(trace, REMOTE)[0]
-    assert covers([first], stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns)
+    assert covers([first], stub.exchanges[-1])
     assert stub.address == first[3][0]
     assert 40 <= milliseconds([first]) <= wall_ms(trace)
 
@@ -75,7 +66,7 @@ def test_an_async_call_is_remote_from_before_the_server_got_it_until_after_it_an
 
     first = slices_of(trace, REMOTE)[0]
     place = resolve(first[4])
-    assert covers([first], stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns)
+    assert covers([first], stub.exchanges[-1])
     assert place is not None
     assert (__file__, True) == (place[0], place[2].endswith("work"))
 
@@ -103,7 +94,7 @@ def test_a_body_that_comes_slowly_is_remote_until_its_last_part(
     trace = probed.run(lambda: client.get(stub.url(f"/{kind}/3/20")).raise_for_status())
 
     slices = slices_of(trace, REMOTE)
-    assert covers(slices, stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns)
+    assert covers(slices, stub.exchanges[-1])
     assert 60 <= milliseconds(slices) <= wall_ms(trace)
     assert 1 == len({one[3] for one in slices})
 
@@ -112,27 +103,25 @@ def test_a_body_that_comes_slowly_is_remote_until_its_last_part(
 def test_what_the_caller_does_between_two_parts_of_a_stream_is_not_remote(
     probed: Bench, client: Any, stub: Stub, kind: str
 ) -> None:
-    own: list[tuple[int, int]] = []
+    own = OwnTime()
 
     def work() -> None:
         with client.stream("GET", stub.url(f"/{kind}/3/20")) as response:
             for _part in response.iter_bytes():
-                start = clock()
-                spin_until(start + 5_000_000)
-                own.append((start, clock()))
+                own.spend_ms(5)
 
     trace = probed.run(work)
 
     slices = slices_of(trace, REMOTE)
-    assert covers(slices, stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns)
-    assert 3 == len(own)
-    assert not [one for one in slices for start, end in own if start < one[1] and one[0] < end]
+    assert covers(slices, stub.exchanges[-1])
+    assert 3 == len(own.stretches)
+    assert own.is_outside(slices)
 
 
 def test_the_parts_of_an_async_stream_are_remote_and_the_time_between_them_is_not(
     probed: Bench, library: Any, stub: Stub
 ) -> None:
-    own: list[tuple[int, int]] = []
+    own = OwnTime()
     parts: list[bytes] = []
 
     async def work() -> None:
@@ -142,16 +131,14 @@ def test_the_parts_of_an_async_stream_are_remote_and_the_time_between_them_is_no
         ):
             async for part in response.aiter_raw():
                 parts.append(part)
-                start = clock()
-                spin_until(start + 5_000_000)
-                own.append((start, clock()))
+                own.spend_ms(5)
 
     trace = probed.run(work)
 
     slices = slices_of(trace, REMOTE)
     assert PART * 3 == b"".join(parts)
-    assert covers(slices, stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns)
-    assert not [one for one in slices for start, end in own if start < one[1] and one[0] < end]
+    assert covers(slices, stub.exchanges[-1])
+    assert own.is_outside(slices)
 
 
 def test_a_large_body_that_is_collected_is_a_handful_of_slices(
@@ -159,9 +146,7 @@ def test_a_large_body_that_is_collected_is_a_handful_of_slices(
 ) -> None:
     trace = probed.run(lambda: client.get(stub.url("/sized/200/0")).raise_for_status())
 
-    assert covers(
-        slices_of(trace, REMOTE), stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns
-    )
+    assert covers(slices_of(trace, REMOTE), stub.exchanges[-1])
     assert len(slices_of(trace, REMOTE)) < 100
 
 
@@ -309,7 +294,7 @@ def test_an_answer_that_waits_for_a_busy_loop_is_known_to_have_been_there(
             await client.get(stub.url("/after/0"))
             call = asyncio.create_task(client.get(stub.url("/after/30")))
             await asyncio.sleep(0.01)
-            spin_until(clock() + 120_000_000)
+            OwnTime().spend_ms(120)
             await call
 
     trace = probed.run(work)
@@ -386,25 +371,20 @@ def test_the_patched_functions_look_like_the_originals_and_all_of_them_are_given
 
 
 def test_a_bug_of_ours_switches_the_probe_off_and_the_app_gets_its_answer(
-    library: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch
+    breaking_bench: Bench, library: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def bug(pool: Any) -> int:
         raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr("unslow.record.probes.httpx.pool_number", bug)
-    bench = Bench()
-    bench.install("httpx")
+    breaking_bench.install("httpx")
     original = library.HTTPTransport.handle_request.__wrapped__
 
     with library.Client(trust_env=False) as client:
-        bench.run(lambda: client.get(stub.url("/after/0")).raise_for_status())
+        breaking_bench.run(lambda: client.get(stub.url("/after/0")).raise_for_status())
 
-    assert ("off", "broke: RuntimeError") == (
-        bench.recorder.coverage["httpx"].state,
-        bench.recorder.coverage["httpx"].why,
-    )
+    assert "broke: RuntimeError" == breaking_bench.recorder.coverage["httpx"].why
     assert library.HTTPTransport.handle_request is original
-    bench.probes.stop()
 
 
 def test_the_alias_of_httpx2_is_not_recorded_twice(
@@ -417,8 +397,4 @@ def test_the_alias_of_httpx2_is_not_recorded_twice(
     with httpx2.Client(trust_env=False) as client:
         trace = bench.run(lambda: client.get(stub.url("/after/0")).raise_for_status())
 
-    assert 1 == len([one for one in slices_of(trace, REMOTE) if covers([one], *_times(stub))])
-
-
-def _times(stub: Stub) -> tuple[int, int]:
-    return stub.exchanges[-1].received_ns, stub.exchanges[-1].end_ns
+    assert 1 == len([one for one in slices_of(trace, REMOTE) if covers([one], stub.exchanges[-1])])

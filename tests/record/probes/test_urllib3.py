@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +13,8 @@ import urllib3
 
 from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import (
-    RawSlice,
+    OwnTime,
+    covers,
     everything_in,
     lanes_with,
     milliseconds,
@@ -22,7 +22,7 @@ from tests.record.probes.slices import (
     wall_ms,
 )
 from tests.record.probes.stub import PART, Stub
-from unslow.current import LANE, clock
+from unslow.current import LANE
 from unslow.model.trace import POOL_WAIT, REMOTE
 from unslow.record.lanes import run_in_lane
 from unslow.record.place import resolve
@@ -49,17 +49,6 @@ def pools() -> Iterator[urllib3.PoolManager]:
         yield pools
 
 
-def covers(slices: list[RawSlice], stub: Stub) -> bool:
-    seen = stub.exchanges[-1]
-    return slices[0][0] <= seen.received_ns < seen.end_ns <= max(one[1] for one in slices)
-
-
-def spin_ms(length: float) -> None:
-    end = clock() + int(length * 1e6)
-    while clock() < end:
-        pass
-
-
 def test_a_call_is_remote_from_before_the_server_got_it_until_after_it_answered(
     probed: Bench, session: requests.Session, stub: Stub
 ) -> None:
@@ -67,7 +56,7 @@ def test_a_call_is_remote_from_before_the_server_got_it_until_after_it_answered(
 
     first = slices_of(trace, REMOTE)[0]
     place = resolve(first[4])
-    assert covers([first], stub)
+    assert covers([first], stub.exchanges[-1])
     assert stub.address == first[3][0]
     assert 40 <= milliseconds([first]) <= wall_ms(trace)
     assert place is not None
@@ -82,7 +71,7 @@ def test_urllib3_used_by_itself_is_recorded_the_same_way(
 
     trace = probed.run(work)
 
-    assert covers(slices_of(trace, REMOTE)[:1], stub)
+    assert covers(slices_of(trace, REMOTE)[:1], stub.exchanges[-1])
 
 
 def test_a_call_in_a_worker_thread_is_remote_in_a_lane_of_its_own(
@@ -112,7 +101,7 @@ def test_a_body_that_comes_slowly_is_remote_until_its_last_part(
     trace = probed.run(work)
 
     slices = slices_of(trace, REMOTE)
-    assert covers(slices, stub)
+    assert covers(slices, stub.exchanges[-1])
     assert 1 == len({one[3] for one in slices})
 
 
@@ -142,22 +131,20 @@ def test_the_parts_of_a_stream_are_remote_and_what_the_caller_does_between_them_
     kind: str,
     parts_of: Callable[[requests.Session, str], Iterator[bytes]],
 ) -> None:
-    own: list[tuple[int, int]] = []
+    own = OwnTime()
     parts: list[bytes] = []
 
     def work() -> None:
         for part in parts_of(session, stub.url(f"/{kind}/3/20")):
-            start = clock()
             parts.append(part)
-            spin_ms(5)
-            own.append((start, clock()))
+            own.spend_ms(5)
 
     trace = probed.run(work)
 
     slices = slices_of(trace, REMOTE)
     assert PART * 3 == b"".join(parts)
-    assert covers(slices, stub)
-    assert not [one for one in slices for start, end in own if start < one[1] and one[0] < end]
+    assert covers(slices, stub.exchanges[-1])
+    assert own.is_outside(slices)
 
 
 def test_a_large_body_that_is_collected_is_a_handful_of_slices(
@@ -165,7 +152,7 @@ def test_a_large_body_that_is_collected_is_a_handful_of_slices(
 ) -> None:
     trace = probed.run(lambda: session.get(stub.url("/sized/200/0"), timeout=5).content)
 
-    assert covers(slices_of(trace, REMOTE), stub)
+    assert covers(slices_of(trace, REMOTE), stub.exchanges[-1])
     assert len(slices_of(trace, REMOTE)) < 100
 
 
@@ -342,26 +329,19 @@ def test_the_patched_functions_look_like_the_originals_and_all_of_them_are_given
     assert before == [dict(vars(owner)) for owner in owners]
 
 
-@contextmanager
-def a_bug(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def test_a_bug_of_ours_switches_the_probe_off_and_the_app_gets_its_answer(
+    breaking_bench: Bench, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def bug(pool: Any) -> int:
         raise RuntimeError("a bug of ours")
 
     monkeypatch.setattr("unslow.record.probes.urllib3.pool_number", bug)
-    bench = Bench()
-    bench.install("urllib3")
-    yield bench
-    bench.probes.stop()
+    breaking_bench.install("urllib3")
 
+    breaking_bench.run(lambda: requests.get(stub.url("/after/0"), timeout=5).raise_for_status())
 
-def test_a_bug_of_ours_switches_the_probe_off_and_the_app_gets_its_answer(
-    stub: Stub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with a_bug(monkeypatch) as bench:
-        bench.run(lambda: requests.get(stub.url("/after/0"), timeout=5).raise_for_status())
-
-        assert "broke: RuntimeError" == bench.recorder.coverage["urllib3"].why
-        assert not hasattr(urllib3.HTTPConnectionPool.urlopen, "__wrapped__")
+    assert "broke: RuntimeError" == breaking_bench.recorder.coverage["urllib3"].why
+    assert not hasattr(urllib3.HTTPConnectionPool.urlopen, "__wrapped__")
 
 
 def test_requests_is_covered_through_urllib3(probed: Bench) -> None:

@@ -11,6 +11,7 @@ where it leaves, at the protocol, so that nothing is seen twice and nothing is m
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -42,11 +43,13 @@ _PRIVATE: Final = (
 )
 """What is replaced and not public: the same from asyncpg 0.28 to 0.32."""
 
+_NO_WAIT_NS: Final = 100_000
+"""Below this, and without giving up the loop, a connection was there: no wait, only work."""
 _LOOKED_BACK_COUNT: Final = 200
 """How many statements of a trace are looked at to find the one whose rows a cursor reads on."""
 
 
-def install(installation: Installation, module: str) -> None:
+def install(installation: Installation, _module: str) -> None:
     """Starts recording what goes through asyncpg."""
     import asyncpg
     from asyncpg import connect_utils, connection, cursor, pool, protocol
@@ -157,6 +160,7 @@ class _Recording:
     def whole_call(self, original: Call) -> Call:
         many = original.__name__ == "_executemany"
 
+        @wraps(original)
         async def call(connection: Any, query: Any, args: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -175,26 +179,28 @@ class _Recording:
                 self._end(lane, SQL, start, statement, protocol, result)
             return result
 
-        return _named(call, original)
+        return call
 
     def preparing(self, original: Call) -> Call:
-        async def call(connection: Any, query: Any, timeout: Any, **options: Any) -> Any:
+        @wraps(original)
+        async def call(connection: Any, query: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
-                return await original(connection, query, timeout, **options)
+                return await original(connection, query, *rest, **options)
             protocol = connection._protocol
             lane.inside_sql += 1
             start = clock()
             try:
-                return await original(connection, query, timeout, **options)
+                return await original(connection, query, *rest, **options)
             finally:
                 lane.inside_sql -= 1
                 # Parsed only: time, but no statement as long as it is not executed.
                 self._end(lane, SQL, start, None, protocol, None)
 
-        return _named(call, original)
+        return call
 
     def housekeeping(self, original: Call) -> Call:
+        @wraps(original)
         async def call(connection: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -207,9 +213,10 @@ class _Recording:
                 lane.inside_sql -= 1
                 self._connected(lane, start, connection)
 
-        return _named(call, original)
+        return call
 
     def connecting(self, original: Call) -> Call:
+        @wraps(original)
         async def call(**options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -224,9 +231,10 @@ class _Recording:
                 self._connected(lane, start, connection)
             return connection
 
-        return _named(call, original)
+        return call
 
     def new_connection(self, original: Callable[..., None]) -> Callable[..., None]:
+        @wraps(original)
         def call(protocol: Any, connection: Any) -> None:
             original(protocol, connection)
             try:
@@ -234,11 +242,12 @@ class _Recording:
             except Exception as error:
                 self._broke(error)
 
-        return _named(call, original)
+        return call
 
     # The protocol
 
     def message_with_text(self, original: Call) -> Call:
+        @wraps(original)
         async def call(protocol: Any, text: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -250,11 +259,12 @@ class _Recording:
             finally:
                 self._end(lane, SQL, start, statement, protocol, None)
 
-        return _named(call, original)
+        return call
 
     def message_with_state(self, original: Call) -> Call:
         many = original.__name__ == "bind_execute_many"
 
+        @wraps(original)
         async def call(protocol: Any, state: Any, args: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -271,9 +281,10 @@ class _Recording:
                 self._end(lane, SQL, start, statement, protocol, result)
             return result
 
-        return _named(call, original)
+        return call
 
     def further_rows(self, original: Call) -> Call:
+        @wraps(original)
         async def call(protocol: Any, state: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -287,9 +298,10 @@ class _Recording:
                 self._end(lane, ROWS, start, statement, protocol, result)
             return result
 
-        return _named(call, original)
+        return call
 
     def closing_portal(self, original: Call) -> Call:
+        @wraps(original)
         async def call(protocol: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
@@ -302,9 +314,10 @@ class _Recording:
             finally:
                 self._end(lane, ROWS, start, statement, protocol, None)
 
-        return _named(call, original)
+        return call
 
     def skipped_rows(self, original: Call) -> Call:
+        @wraps(original)
         async def call(cursor: Any, *args: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql or cursor._state is None:
@@ -318,24 +331,25 @@ class _Recording:
                 lane.inside_sql -= 1
                 self._end(lane, ROWS, start, statement, cursor._connection._protocol, None)
 
-        return _named(call, original)
+        return call
 
     # Pools
 
     def acquiring(self, original: Call) -> Call:
-        async def call(pool: Any, timeout: Any) -> Any:
+        @wraps(original)
+        async def call(pool: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
-                return await original(pool, timeout)
+                return await original(pool, *rest, **options)
             proxy = None
             start = clock()
             try:
-                proxy = await original(pool, timeout)
+                proxy = await original(pool, *rest, **options)
             finally:
                 self._acquired(lane, start, pool, proxy)
             return proxy
 
-        return _named(call, original)
+        return call
 
     def _acquired(self, lane: Lane, start_ns: int, pool: Any, proxy: Any) -> None:
         end_ns = clock()
@@ -343,7 +357,8 @@ class _Recording:
             place = caller_place()
             connection = _any_connection(pool) if proxy is None else proxy._con
             name = f"{self._name_of(connection)} pool {pool._minsize}-{pool._maxsize}"
-            lane.add(POOL_WAIT, start_ns, end_ns, name, place)
+            if lane.step_start_ns > start_ns or end_ns - start_ns >= _NO_WAIT_NS:
+                lane.add(POOL_WAIT, start_ns, end_ns, name, place)
             if proxy is not None and lane.trace.left > 0:
                 hold = [name, end_ns, 0, place]
                 lane.trace.holds.append(hold)
@@ -352,6 +367,7 @@ class _Recording:
             self._broke(error)
 
     def releasing(self, original: Callable[..., None]) -> Callable[..., None]:
+        @wraps(original)
         def call(holder: Any) -> None:
             # All ways back lead here: released, closed, terminated.
             connection = holder._con
@@ -364,7 +380,7 @@ class _Recording:
             except Exception as error:
                 self._broke(error)
 
-        return _named(call, original)
+        return call
 
     def _name_of(self, connection: Any) -> str:
         """Where a connection leads, without credentials; made once per database."""
@@ -376,13 +392,6 @@ class _Recording:
             where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
             name = self._names[address, database] = f"{_DRIVER} {where}/{database}"
         return name
-
-
-def _named(call: Any, original: Any) -> Any:
-    call.__name__ = original.__name__
-    call.__qualname__ = original.__qualname__
-    call.__doc__ = original.__doc__
-    return call
 
 
 def _statement_of(lane: Lane, text: str) -> OpenStatement | None:

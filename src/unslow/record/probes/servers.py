@@ -56,7 +56,7 @@ def _hypercorn(installation: Installation, module: Any) -> None:
 
 
 def _gunicorn(installation: Installation, module: Any) -> None:
-    """gunicorn's own `asgi` worker, since 24; its uvicorn workers load through uvicorn."""
+    """The `asgi` worker, since gunicorn 24; the uvicorn workers load through uvicorn."""
     require(module.ASGIWorker, "load_wsgi", "self")
     installation.patches.replace(
         module.ASGIWorker, "load_wsgi", _behind(installation, "asgi", "gunicorn")
@@ -110,12 +110,14 @@ def _behind(
     return make
 
 
-def _give_back_on_undo(installation: Installation, owner: Any, name: str, traced: Any) -> None:
+def _give_back_on_undo(
+    installation: Installation, owner: Any, name: str, traced: TraceMiddleware
+) -> None:
     reference = weakref.ref(owner)
 
     def give_back() -> None:
         still_there = reference()
-        if still_there is not None and getattr(still_there, name, None) is traced:
+        if getattr(still_there, name, None) is traced:
             setattr(still_there, name, traced.app)
 
     installation.patches.on_undo(give_back)
@@ -142,7 +144,7 @@ def _noting_failure(installation: Installation) -> Callable[[Callable[..., Any]]
         def load_app(*args: Any, **kwargs: Any) -> Any:
             try:
                 return original(*args, **kwargs)
-            except BaseException as error:
+            except (Exception, SystemExit) as error:
                 _failed(installation, error)
                 raise
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ....current import LANE, clock
 from ....model.trace import ORM
+from ...place import caller_place
 from ...probe import Installation
 from . import pool, rows
 from .statements import Dialects
@@ -27,6 +28,8 @@ def install(installation: Installation) -> None:
     replace(Engine, "__init__", _new_engine(installation, dialects))
     replace(Engine, "raw_connection", pool.take(installation))
     replace(Connection, "execute", _execute)
+    replace(Connection, "scalar", _execute)
+    replace(Connection, "exec_driver_sql", _execute_text)
     rows.install(installation)
     installation.cover(f"sqlalchemy {sqlalchemy.__version__}")
 
@@ -55,14 +58,37 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
     """Compiling and the rest that is not the driver: for Core statements too it is `orm`."""
 
     @wraps(original)
-    def execute(self: Any, statement: Any, parameters: Any = None, **options: Any) -> Any:
+    def execute(
+        self: Any, statement: Any, parameters: Any = None, *, execution_options: Any = None
+    ) -> Any:
         lane = LANE.get()
-        if lane is None or _ORM_STATEMENT in (options.get("execution_options") or ()):
-            return original(self, statement, parameters, **options)
+        if lane is None or (execution_options and _ORM_STATEMENT in execution_options):
+            return original(self, statement, parameters, execution_options=execution_options)
+        outer_place = lane.place
+        lane.place = place = caller_place()
         start = clock()
         try:
-            return original(self, statement, parameters, **options)
+            return original(self, statement, parameters, execution_options=execution_options)
         finally:
-            lane.add(ORM, start, clock())
+            lane.add(ORM, start, clock(), None, place)
+            lane.place = outer_place
 
     return execute
+
+
+def _execute_text(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def exec_driver_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
+        lane = LANE.get()
+        if lane is None:
+            return original(self, *args, **kwargs)
+        outer_place = lane.place
+        lane.place = place = caller_place()
+        start = clock()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            lane.add(ORM, start, clock(), None, place)
+            lane.place = outer_place
+
+    return exec_driver_sql

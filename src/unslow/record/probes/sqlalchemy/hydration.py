@@ -1,31 +1,43 @@
-"""Objects, where the ORM builds them from rows; and which statement each statement comes from."""
+"""Objects, where the ORM builds them from rows.
+
+A result of objects builds them when it is first read, a session of asyncio already when it makes
+the result; eager loads are sent from in there, so that their slices nest by themselves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from itertools import chain
-from typing import Any
+from typing import Any, Final
 
-from ....current import LANE, OpenStatement, OpenTrace, clock
+from ....current import LANE, OpenStatement, clock
 from ....model.trace import HYDRATION
 from ...probe import Installation
-from . import private
+from . import options, private
 from .lineage import note
+from .statements import Make, statement_of
+
+_SHORTEST_NS: Final = 5_000
+"""Below this objects were only handed on that had been built before."""
 
 
 def install(installation: Installation) -> None:
-    """Replaces the function that makes a result of objects out of a cursor."""
-    missing = private.unknown(private.HYDRATION)
+    """Replaces the function that makes a result of objects, and that result's fetches."""
+    missing = private.unknown(*private.HYDRATION)
     if missing:
         installation.cover("sqlalchemy hydration", "off", missing)
+        options.install(installation)
         return
     replace = installation.patches.replace
     replace(*private.locate(private.INSTANCES), _instances(installation))
     replace(*private.locate(private.NEW_RUN), _new_run)
+    replace(*private.locate(private.BUILD_ALL), _all)
+    replace(*private.locate(private.BUILD_ONE), _some)
+    replace(*private.locate(private.BUILD_MANY), _some)
+    replace(*private.locate(private.BUILD_EACH), _each)
 
 
-def _instances(installation: Installation) -> Callable[[Any], Any]:
+def _instances(installation: Installation) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def instances(cursor: Any, context: Any) -> Any:
@@ -33,7 +45,7 @@ def _instances(installation: Installation) -> Callable[[Any], Any]:
             if lane is None:
                 return original(cursor, context)
             outer = lane.statement
-            statement: OpenStatement | None = getattr(cursor.context, "unslow_statement", None)
+            statement = statement_of(cursor.context)
             if statement is None:
                 return original(cursor, context)
             try:
@@ -43,17 +55,10 @@ def _instances(installation: Installation) -> Callable[[Any], Any]:
             lane.statement = statement
             start = clock()
             try:
-                # An async session has all objects built in here.
-                result = original(cursor, context)
+                return original(cursor, context)
             finally:
                 lane.add(HYDRATION, start, clock(), statement.index)
                 lane.statement = outer
-            try:
-                result.chunks = chunks = _Chunks(result.chunks, lane.trace, statement)
-                result.iterator = chain.from_iterable(chunks(result._yield_per))
-            except Exception as error:
-                installation.broke(error)
-            return result
 
         return instances
 
@@ -61,7 +66,7 @@ def _instances(installation: Installation) -> Callable[[Any], Any]:
 
 
 def _new_run(original: Callable[[], int]) -> Callable[[], int]:
-    """Every object keeps the number of the run that loaded it; a run reads one statement."""
+    """Each run reads one statement, and an object keeps the number of the run that loaded it."""
 
     def new_run() -> int:
         run = original()
@@ -73,46 +78,90 @@ def _new_run(original: Callable[[], int]) -> Callable[[], int]:
     return new_run
 
 
-class _Chunks:
-    """What a result of objects calls for its lists of objects, timed."""
-
-    __slots__ = ("chunks", "statement", "trace")
-
-    def __init__(
-        self, chunks: Callable[[Any], Iterator[Any]], trace: OpenTrace, statement: OpenStatement
-    ) -> None:
-        self.chunks = chunks
-        self.trace = trace
-        self.statement = statement
-
-    def __call__(self, size: int | None) -> Iterator[Any]:
-        return _Hydration(iter(self.chunks(size)), self.trace, self.statement)
-
-
-class _Hydration(Iterator[Any]):
-    __slots__ = ("chunks", "statement", "trace")
-
-    def __init__(self, chunks: Iterator[Any], trace: OpenTrace, statement: OpenStatement) -> None:
-        self.chunks = chunks
-        self.trace = trace
-        self.statement = statement
-
-    def __next__(self) -> Any:
+def _all(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def fetch(self: Any) -> Any:
         lane = LANE.get()
-        if lane is None or lane.trace is not self.trace:
-            return next(self.chunks)
+        statement = None if lane is None else _statement_of(self)
+        if lane is None or statement is None:
+            return original(self)
         outer = lane.statement
-        lane.statement = statement = self.statement
+        lane.statement = statement
         start = clock()
         try:
-            objects = next(self.chunks)
-        except StopIteration:
-            raise
-        except BaseException:
-            lane.add(HYDRATION, start, clock(), statement.index)
-            raise
-        else:
-            lane.add(HYDRATION, start, clock(), statement.index)
-            return objects
+            return original(self)
         finally:
+            end = clock()
             lane.statement = outer
+            if end - start >= _SHORTEST_NS:
+                lane.add(HYDRATION, start, end, statement.index)
+
+    return fetch
+
+
+def _some(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        lane = LANE.get()
+        statement = None if lane is None else _statement_of(self)
+        if lane is None or statement is None:
+            return original(self, *args, **kwargs)
+        outer = lane.statement
+        lane.statement = statement
+        start = clock()
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            end = clock()
+            lane.statement = outer
+            if end - start >= _SHORTEST_NS:
+                lane.add(HYDRATION, start, end, statement.index)
+
+    return fetch
+
+
+def _each(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def fetch(self: Any) -> Iterator[Any]:
+        objects: Iterator[Any] = original(self)
+        statement = None if LANE.get() is None else _statement_of(self)
+        if statement is None:
+            return objects
+        return _timed(objects, statement, whole=self._yield_per is None)
+
+    return fetch
+
+
+def _timed(objects: Iterator[Any], statement: OpenStatement, whole: bool) -> Iterator[Any]:
+    """The same objects, with the time that was spent on building some before one was given.
+
+    Args:
+        objects: What a result iterates over.
+        statement: The one that the result reads.
+        whole: Whether all are built before the first is given, and not some now and then.
+    """
+    while True:
+        lane = LANE.get()
+        if lane is None:
+            break
+        outer = lane.statement
+        lane.statement = statement
+        start = clock()
+        try:
+            built = next(objects)
+        except StopIteration:
+            return
+        finally:
+            end = clock()
+            lane.statement = outer
+            if end - start >= _SHORTEST_NS:
+                lane.add(HYDRATION, start, end, statement.index)
+        yield built
+        if whole:
+            break
+    yield from objects
+
+
+def _statement_of(result: Any) -> OpenStatement | None:
+    """The statement that a result of objects reads, if it was sent by a request."""
+    return statement_of(getattr(result.raw, "context", None))

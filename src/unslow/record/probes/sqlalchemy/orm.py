@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ....current import LANE, clock
 from ....model.trace import ORM
+from ...place import caller_place
 from ...probe import Installation
 from . import hydration, private
 
@@ -58,11 +59,14 @@ def _work(original: Callable[..., Any]) -> Callable[..., Any]:
         lane = LANE.get()
         if lane is None:
             return original(self, *args, **kwargs)
+        outer_place = lane.place
+        lane.place = place = caller_place()
         start = clock()
         try:
             return original(self, *args, **kwargs)
         finally:
-            lane.add(ORM, start, clock())
+            lane.add(ORM, start, clock(), None, place)
+            lane.place = outer_place
 
     return work
 
@@ -73,10 +77,13 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
         lane = LANE.get()
         if lane is None or _INTERNAL_LOAD in (kwargs.get("execution_options") or ()):
             return original(self, *args, **kwargs)
+        outer_place = lane.place
+        lane.place = place = caller_place()
         start = clock()
         try:
             return original(self, *args, **kwargs)
         finally:
-            lane.add(ORM, start, clock())
+            lane.add(ORM, start, clock(), None, place)
+            lane.place = outer_place
 
     return execute

@@ -41,7 +41,7 @@ def take(installation: Installation) -> Callable[[Any], Any]:
                 return original(self)
             try:
                 name = _names.get(self.pool) or _name(self, installation)
-                place = caller_place()
+                place = lane.place or caller_place()
             except Exception as error:
                 installation.broke(error)
                 return original(self)

@@ -7,10 +7,9 @@ says so; what stands on public names goes on.
 from __future__ import annotations
 
 import importlib
-import inspect
 from typing import Any, Final, NamedTuple
 
-from ...probe import Installation
+from ...probe import ProbeOffError, require
 
 
 class PrivateName(NamedTuple):
@@ -19,7 +18,7 @@ class PrivateName(NamedTuple):
     module: str
     path: str
     parameters: tuple[str, ...] | None = None
-    """Of a function: the names of its arguments; None where it is no function of Python."""
+    """Of a function: how the names of its arguments begin; None for what is no function."""
     older_path: str = ""
     """How 2.0 calls it, where that differs."""
 
@@ -55,6 +54,18 @@ FETCHES: Final = (FETCH_ALL, FETCH_MANY, FETCH_ONE, FETCH_EACH, FILL_BUFFER)
 
 INSTANCES: Final = PrivateName("sqlalchemy.orm.loading", "instances", ("cursor", "context"))
 NEW_RUN: Final = PrivateName("sqlalchemy.orm.loading", "_new_runid", ())
+BUILD_ALL: Final = PrivateName(
+    "sqlalchemy.engine.result", "IteratorResult._fetchall_impl", ("self",)
+)
+BUILD_ONE: Final = PrivateName(
+    "sqlalchemy.engine.result", "IteratorResult._fetchone_impl", ("self", "hard_close")
+)
+BUILD_MANY: Final = PrivateName(
+    "sqlalchemy.engine.result", "ChunkedIteratorResult._fetchmany_impl", ("self", "size")
+)
+BUILD_EACH: Final = PrivateName(
+    "sqlalchemy.engine.result", "IteratorResult._fetchiter_impl", ("self",)
+)
 HYDRATION: Final = (
     INSTANCES,
     NEW_RUN,
@@ -75,7 +86,10 @@ HYDRATION: Final = (
         older_path="ORMCompileState.current_path",
     ),
     PrivateName("sqlalchemy.orm.state", "InstanceState.runid"),
-    PrivateName("sqlalchemy.engine.result", "ChunkedIteratorResult.yield_per", ("self", "num")),
+    BUILD_ALL,
+    BUILD_ONE,
+    BUILD_MANY,
+    BUILD_EACH,
 )
 
 LAZY_LOAD: Final = PrivateName(
@@ -98,22 +112,20 @@ LAZY_LOAD: Final = PrivateName(
 FLUSH: Final = PrivateName("sqlalchemy.orm.session", "Session._flush", ("self", "objects"))
 
 
-def unknown(names: tuple[PrivateName, ...]) -> str:
+def unknown(*names: PrivateName) -> str:
     """Why names cannot be used with the SQLAlchemy that is there; empty when they all can."""
     import sqlalchemy
 
     version = sqlalchemy.__version__
     if ".".join(version.split(".")[:2]) not in KNOWN_VERSIONS:
-        return f"SQLAlchemy {version} is newer than what is known here"
-    for name in names:
-        try:
+        return f"SQLAlchemy {version} is newer than {KNOWN_VERSIONS[-1]}, the newest known here"
+    try:
+        for name in names:
             owner, attribute = locate(name)
-        except AttributeError:
-            return f"SQLAlchemy {version} has no {name.module}.{name.path}"
-        if name.parameters is not None:
-            found = tuple(inspect.signature(getattr(owner, attribute)).parameters)
-            if found != name.parameters:
-                return f"{name.module}.{name.path} of SQLAlchemy {version} takes {found}"
+            if name.parameters is not None:
+                require(owner, attribute, *name.parameters)
+    except ProbeOffError as reason:
+        return f"SQLAlchemy {version}: {reason}"
     return ""
 
 
@@ -121,7 +133,7 @@ def locate(name: PrivateName) -> tuple[Any, str]:
     """The owner of a name and its last part.
 
     Raises:
-        AttributeError: there is no such name.
+        ProbeOffError: There is no such name.
     """
     module = importlib.import_module(name.module)
     for path in filter(None, (name.path, name.older_path)):
@@ -131,4 +143,4 @@ def locate(name: PrivateName) -> tuple[Any, str]:
             owner = getattr(owner, parent, None)
         if hasattr(owner, attribute):
             return owner, attribute
-    raise AttributeError(name.path)
+    raise ProbeOffError(f"{name.module} has no {name.path}")

@@ -22,24 +22,45 @@ def install(installation: Installation) -> None:
         installation.cover("sqlalchemy rows", "off", missing)
         return
     replace = installation.patches.replace
-    for name in (private.FETCH_ALL, private.FETCH_MANY):
-        replace(*private.locate(name), _several)
+    replace(*private.locate(private.FETCH_ALL), _all)
+    replace(*private.locate(private.FETCH_MANY), _many)
     replace(*private.locate(private.FETCH_ONE), _one)
     replace(*private.locate(private.FETCH_EACH), _each)
     replace(*private.locate(private.FILL_BUFFER), _buffer)
 
 
-def _several(original: Callable[..., Any]) -> Callable[..., Any]:
+def _all(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def fetch(self: Any, *size: Any, **named: Any) -> Any:
+    def fetch(self: Any) -> Any:
         lane = LANE.get()
         if lane is None:
-            return original(self, *size, **named)
+            return original(self)
         statement = getattr(self.context, "unslow_statement", None)
         lane.inside_sql += 1
         start = clock()
         try:
-            rows = original(self, *size, **named)
+            rows = original(self)
+        finally:
+            lane.add(ROWS, start, clock(), None if statement is None else statement.index)
+            lane.inside_sql -= 1
+        if statement is not None:
+            statement.rows_count = (statement.rows_count or 0) + len(rows)
+        return rows
+
+    return fetch
+
+
+def _many(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def fetch(self: Any, size: int | None = None) -> Any:
+        lane = LANE.get()
+        if lane is None:
+            return original(self, size)
+        statement = getattr(self.context, "unslow_statement", None)
+        lane.inside_sql += 1
+        start = clock()
+        try:
+            rows = original(self, size)
         finally:
             lane.add(ROWS, start, clock(), None if statement is None else statement.index)
             lane.inside_sql -= 1

@@ -1,7 +1,8 @@
 """Statements, where SQLAlchemy hands them to a driver.
 
 Recorded at the methods that every dialect has for its driver, not at the cursor events: those cost
-twice as much, make SQLAlchemy fire four more, and leave a slice open when the driver raises.
+more, make SQLAlchemy build the arguments of four others, and leave a slice open when a driver
+raises.
 """
 
 from __future__ import annotations
@@ -9,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from ....current import LANE, Lane, OpenStatement, clock
 from ....model.trace import CONNECT, SQL
 from ...place import caller_place
 from ...probe import Installation
 
-STATEMENT = "unslow_statement"
-"""The attribute of an execution context under which its statement stands."""
+Make = Callable[[Any], Any]
+"""What makes a replacement of an original."""
+
+ORIGIN: Final = "unslow_origin"
+"""The execution option with which a statement learns where it comes from."""
 
 
 class Dialects:
@@ -25,9 +29,9 @@ class Dialects:
 
     def __init__(self, installation: Installation) -> None:
         self._installation = installation
-        self._makers: dict[str, Callable[[Any], Any]] = {
-            "do_execute": _execute(installation, several=False),
-            "do_executemany": _execute(installation, several=True),
+        self._makers: dict[str, Make] = {
+            "do_execute": _execute(installation),
+            "do_executemany": _execute_many(installation),
             "do_execute_no_params": _execute_no_params(installation),
             "do_commit": _end("COMMIT"),
             "do_rollback": _end("ROLLBACK"),
@@ -47,7 +51,7 @@ class Dialects:
             self.adopt(dialect)
 
     def adopt(self, dialect: type) -> None:
-        """Records what a dialect's class, or one of its bases, says to the driver."""
+        """Records what a dialect's class and its bases say to the driver."""
         if dialect in self._adopted:
             return
         from sqlalchemy.engine import Dialect
@@ -61,9 +65,27 @@ class Dialects:
                     self._installation.patches.replace(base, name, self._makers[name])
 
 
-def _execute(installation: Installation, several: bool) -> Callable[[Any], Any]:
-    recorder = installation.recorder
+def statement_of(context: Any) -> OpenStatement | None:
+    """The statement that an execution context has sent while a request was recorded."""
+    sent: OpenStatement | None = getattr(context, "unslow_statement", None)
+    return sent
 
+
+def _new_statement(
+    installation: Installation, lane: Lane, driver: str, text: Any, parameters: Any, context: Any
+) -> OpenStatement:
+    sent = lane.new_statement(text, driver, lane.place or caller_place())
+    if context is not None:
+        context.unslow_statement = sent
+        origin = context.execution_options.get(ORIGIN)
+        if origin is not None:
+            origin.sent(sent)
+    if installation.recorder.record_values:
+        sent.parameters = parameters
+    return sent
+
+
+def _execute(installation: Installation) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def do_execute(
@@ -73,13 +95,9 @@ def _execute(installation: Installation, several: bool) -> Callable[[Any], Any]:
             if lane is None or lane.inside_sql:
                 return original(self, cursor, statement, parameters, context)
             try:
-                sent = lane.new_statement(statement, self.driver, caller_place())
-                if context is not None:
-                    context.unslow_statement = sent
-                if several:
-                    sent.executions_count = len(parameters)
-                if recorder.record_values:
-                    sent.parameters = parameters
+                sent = _new_statement(
+                    installation, lane, self.driver, statement, parameters, context
+                )
             except Exception as error:
                 installation.broke(error)
                 return original(self, cursor, statement, parameters, context)
@@ -96,7 +114,37 @@ def _execute(installation: Installation, several: bool) -> Callable[[Any], Any]:
     return make
 
 
-def _execute_no_params(installation: Installation) -> Callable[[Any], Any]:
+def _execute_many(installation: Installation) -> Make:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def do_executemany(
+            self: Any, cursor: Any, statement: Any, parameters: Any, context: Any = None
+        ) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return original(self, cursor, statement, parameters, context)
+            try:
+                sent = _new_statement(
+                    installation, lane, self.driver, statement, parameters, context
+                )
+                sent.executions_count = len(parameters)
+            except Exception as error:
+                installation.broke(error)
+                return original(self, cursor, statement, parameters, context)
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                return original(self, cursor, statement, parameters, context)
+            finally:
+                lane.add(SQL, start, clock(), sent.index)
+                lane.inside_sql -= 1
+
+        return do_executemany
+
+    return make
+
+
+def _execute_no_params(installation: Installation) -> Make:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def do_execute_no_params(
@@ -106,9 +154,7 @@ def _execute_no_params(installation: Installation) -> Callable[[Any], Any]:
             if lane is None or lane.inside_sql:
                 return original(self, cursor, statement, context)
             try:
-                sent = lane.new_statement(statement, self.driver, caller_place())
-                if context is not None:
-                    context.unslow_statement = sent
+                sent = _new_statement(installation, lane, self.driver, statement, None, context)
             except Exception as error:
                 installation.broke(error)
                 return original(self, cursor, statement, context)
@@ -125,20 +171,16 @@ def _execute_no_params(installation: Installation) -> Callable[[Any], Any]:
     return make
 
 
-def _end(text: str) -> Callable[[Any], Any]:
-    """For the end of a transaction, which may be the slowest statement of a request that writes."""
+def _end(text: str) -> Make:
+    """For the end of a transaction: of a request that writes, often the slowest statement."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def end(self: Any, dbapi_connection: Any) -> Any:
             lane = LANE.get()
-            if (
-                lane is None
-                or lane.inside_sql
-                or getattr(dbapi_connection, "autocommit", None) is True
-            ):
+            if lane is None or lane.inside_sql or _in_autocommit(dbapi_connection):
                 return original(self, dbapi_connection)
-            sent = lane.new_statement(text, self.driver, caller_place())
+            sent = lane.new_statement(text, self.driver, lane.place or caller_place())
             lane.inside_sql += 1
             start = clock()
             try:
@@ -150,6 +192,13 @@ def _end(text: str) -> Callable[[Any], Any]:
         return end
 
     return make
+
+
+def _in_autocommit(dbapi_connection: Any) -> bool:
+    """Whether there is no transaction to end, so that the driver sends nothing."""
+    # The pool's proxy would raise and catch for each attribute that a driver does not have.
+    connection = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
+    return getattr(connection, "autocommit", None) is True
 
 
 def _ping(original: Callable[..., Any]) -> Callable[..., Any]:

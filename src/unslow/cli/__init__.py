@@ -1,0 +1,32 @@
+"""The command line: one file per command, beside what they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import UnslowError
+from .run import run
+
+
+class Commands(click.Group):
+    """The group of all commands; an error of ours is one sentence on stderr."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except UnslowError as error:
+            click.echo(f"unslow: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="unslow")
+def command() -> None:
+    """Find out why your Python API is slow - with the fix already tried."""
+
+
+command.add_command(run)

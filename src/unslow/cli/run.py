@@ -1,0 +1,214 @@
+"""`unslow run`: serves an app, or runs a command, with the agent in its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import click
+from click.core import ParameterSource
+
+from ..errors import CommandError, SilentCommandError, StartUpError
+from ..settings import Settings, load
+from ..store import StoreMissingError
+from .child import Child, Signals, end_as
+from .recording import Recording
+from .reporting import live_report, show_report
+from .serving import Serving
+from .silence import why_silent
+
+_UVICORN_COULD_NOT_START: Final = 3
+_GRACE_AFTER_TROUBLE_S: Final = 5.0
+_GRACE_TO_END_S: Final = 5.0
+_LOOK_EVERY_S: Final = 0.1
+_LONG_S: Final = 3600.0
+
+_BY_HAND: Final = (
+    "Or let the app take the agent in itself: `app = unslow.install(app)` in its source, with"
+    " unslow installed in its environment."
+)
+
+
+class RunCommand(click.Command):
+    """Keeps what stands behind `--` apart: it is a command, whatever it looks like."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads our own words only."""
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[__name__] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=RunCommand, options_metavar="[OPTIONS]")
+@click.argument("target", metavar="MODULE:APP | -- COMMAND ...", required=False)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at.")
+@click.option("--port", default=8000, show_default=True, help="Port to serve at.")
+@click.option("--workers", default=1, show_default=True, help="Number of worker processes.")
+@click.option("--factory", is_flag=True, help="APP is a function that makes the app.")
+@click.option("--reload", is_flag=True, help="Start again when a file changes.")
+@click.option("--live", is_flag=True, help="Show the report while the app runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, on stdout.")
+@click.option("--record-values", is_flag=True, help="Record the parameters of statements too.")
+@click.option("--folder", type=click.Path(file_okay=False), help="Folder of the store.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    target: str | None,
+    host: str,
+    port: int,
+    workers: int,
+    factory: bool,
+    reload: bool,
+    live: bool,
+    as_json: bool,
+    record_values: bool,
+    folder: str | None,
+) -> None:
+    """Serve MODULE:APP, or run a COMMAND that serves one, and report where its time goes.
+
+    MODULE:APP is served by uvicorn. COMMAND is any that starts Python somewhere: gunicorn, a
+    script, a shell. It keeps its terminal, signals and exit code; the report comes at its end, on
+    stderr.
+    """
+    command: tuple[str, ...] | None = ctx.meta.get(__name__)
+    if (target is None) == (not command):
+        raise click.UsageError(
+            "Give one of both: MODULE:APP, or a command behind two dashes,"
+            " such as unslow run -- gunicorn app:app"
+        )
+    settings = load()
+    settings = replace(
+        settings,
+        folder=folder or settings.folder,
+        record_values=record_values or settings.record_values,
+    )
+    if target is None:
+        _refuse_serving_options(ctx)
+    else:
+        serving = Serving(target, host, port, workers, factory, reload)
+        command = serving.command()
+    end_as(_run(command or (), target or "", settings, live=live, as_json=as_json))
+
+
+def _run(
+    command: Sequence[str], target: str, settings: Settings, *, live: bool, as_json: bool
+) -> int:
+    """Runs the command to its end and shows what was recorded; its exit code."""
+    if not hasattr(os, "posix_spawnp"):
+        raise CommandError(
+            "unslow run needs a POSIX system, which this is not. Call unslow.install(app) in the"
+            " app instead."
+        )
+    if not settings.enabled:
+        click.echo("unslow: the setting `enabled` is false: nothing is recorded", err=True)
+        with Signals() as signals:
+            return _to_its_end(Child(command, os.environ, signals))
+    with Signals() as signals, Recording(settings) as recording:
+        started = time.monotonic()
+        child = Child(command, recording.environment(os.environ), signals)
+        with live_report(recording.traces_so_far, wanted=live):
+            _wait_for_hello(child, recording, settings.hello_timeout_s)
+            exit_code = _to_its_end(child)
+        took_s = time.monotonic() - started
+    _check_start_up(target, exit_code, recording)
+    _say_what_is_missing(recording, exit_code, took_s)
+    with contextlib.suppress(StoreMissingError):
+        show_report(recording.folder, recording.run, target=target, as_json=as_json)
+    return exit_code
+
+
+def _to_its_end(child: Child) -> int:
+    while (exit_code := child.wait(_LONG_S)) is None:
+        pass
+    return exit_code
+
+
+def _wait_for_hello(child: Child, recording: Recording, patience_s: float) -> None:
+    """Waits until a process has said hello, or the command has ended.
+
+    Raises:
+        SilentCommandError: neither happened in time; the command was ended.
+    """
+    started = time.monotonic()
+    deadline = started + patience_s
+    while not recording.hellos and child.wait(_LOOK_EVERY_S) is None:
+        if recording.troubles:
+            # It may have come from a helper of the app; the app itself deserves a little more.
+            deadline = min(deadline, time.monotonic() + _GRACE_AFTER_TROUBLE_S)
+        if time.monotonic() >= deadline:
+            reason = "; ".join(recording.troubles.values())
+            reason = reason or why_silent(child.process_id, child.arguments, recording.injected)
+            child.end(_GRACE_TO_END_S)
+            raise SilentCommandError(
+                f"No process of the command said hello within {time.monotonic() - started:.0f} s,"
+                f" so it was ended: {reason}. Start it without that, or set UNSLOW_HELLO_TIMEOUT_S"
+                f" where it only needs longer. {_BY_HAND}"
+            )
+
+
+def _check_start_up(target: str, exit_code: int, recording: Recording) -> None:
+    """Says why an app that we were to serve did not start.
+
+    Raises:
+        StartUpError: it ended before it could serve.
+    """
+    reason = recording.troubles.get("app")
+    if not target or exit_code == 0 or not (reason or exit_code == _UVICORN_COULD_NOT_START):
+        return
+    raise StartUpError(
+        f"{target} did not start: {reason or 'its start-up failed'}. Its last lines stand above;"
+        " mend what they name and start again."
+    )
+
+
+def _say_what_is_missing(recording: Recording, exit_code: int, took_s: float) -> None:
+    """Says why there is nothing to report, where that is so."""
+    if not recording.hellos:
+        reasons = "; ".join(recording.troubles.values())
+        reasons = reasons or "no Python process with the agent in it came up"
+        says = (
+            f"the command ended by itself after {took_s:.1f} s with exit code {exit_code}, and"
+            f" nothing was recorded: {reasons}. {_BY_HAND}"
+        )
+    elif not recording.servers:
+        says = (
+            "nothing was recorded: the agent was there, but no app came up at a server that it"
+            f" knows (uvicorn, hypercorn, granian, gunicorn), nor a Starlette app. {_BY_HAND}"
+        )
+    elif recording.saw_no_request:
+        says = "the app was served, but no request reached it while it was"
+    else:
+        says = ""
+    if says:
+        click.echo(f"unslow: {says}", err=True)
+    if recording.left:
+        processes = ", ".join(map(str, recording.left))
+        click.echo(
+            f"unslow: the command has ended, but processes of it go on and record into"
+            f" {recording.folder}: {processes}",
+            err=True,
+        )
+
+
+def _refuse_serving_options(ctx: click.Context) -> None:
+    """A command brings its own address and workers.
+
+    Raises:
+        UsageError: one of ours was given for it.
+    """
+    given = [
+        f"--{name}"
+        for name in ("host", "port", "workers", "factory", "reload")
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(
+            f"{', '.join(given)} belongs to MODULE:APP; a command takes its own options behind its"
+            " name: unslow run -- COMMAND OPTIONS"
+        )

@@ -1,0 +1,389 @@
+"""What psycopg says to the server.
+
+psycopg has no events. All that it says is written once, as generators which its sync and its async
+connections drive; they are recorded there, so that each call is seen once, from where it begins to
+wait. Fetches of a client-side cursor read memory and are not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import wraps
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from ....current import LANE, Lane, OpenStatement, clock
+from ....model.trace import CONNECT, ROWS, SQL
+from ...arrival import LEAST_WAIT_NS, note_arrival
+from ...place import caller_place
+from ...probe import Installation, require
+
+DRIVER: Final = "psycopg"
+
+_PRIVATE: Final = (
+    ("Cursor", "_execute_gen", ("self", "query", "params", "prepare", "binary")),
+    ("Cursor", "_executemany_gen_pipeline", ("self", "query", "params_seq", "returning")),
+    ("Cursor", "_executemany_gen_no_pipeline", ("self", "query", "params_seq", "returning")),
+    ("Cursor", "_stream_send_gen", ("self", "query", "params", "binary")),
+    ("Cursor", "_stream_fetchone_gen", ("self", "first")),
+    ("Cursor", "_start_copy_gen", ("self", "statement", "params")),
+    ("ServerCursor", "_declare_gen", ("self", "query", "params", "binary")),
+    ("ServerCursor", "_fetch_gen", ("self", "num")),
+    ("ServerCursor", "_scroll_gen", ("self", "value", "mode")),
+    ("ServerCursor", "_close_gen", ("self",)),
+    ("Copy", "_read_gen", ("self",)),
+    ("Pipeline", "_fetch_gen", ("self", "flush")),
+    ("Connection", "_exec_command", ("self", "command")),
+    ("Connection", "_connect_gen", ("conninfo",)),
+)
+"""What is replaced and not public, and its asynchronous twin: the same in psycopg 3.1 to 3.3."""
+
+_SAME_READ_NS: Final = 3_000
+"""Rows that come one by one with less than this between them are one slice."""
+_TUPLES_OK: Final = 2
+"""Of libpq's kinds of results the one that has rows, all of them."""
+
+Call = Callable[..., Any]
+Steps = Generator[Any, Any, Any]
+
+
+def install(installation: Installation) -> None:
+    """Replaces the generators."""
+    import psycopg
+    from psycopg import copy
+
+    for kind in ("", "Async"):
+        for owner, name, parameters in _PRIVATE:
+            require(getattr(psycopg, kind + owner), name, *parameters)
+    replace = installation.patches.replace
+    driver = _Driver(installation)
+    replace(psycopg.BaseConnection, "_exec_command", driver.command)
+    replace(psycopg.BaseConnection, "_connect_gen", driver.connecting)
+    for kind in ("", "Async"):
+        cursor = getattr(psycopg, f"{kind}Cursor")
+        replace(cursor, "_execute_gen", driver.sending)
+        replace(cursor, "_executemany_gen_pipeline", driver.sending_many)
+        replace(cursor, "_executemany_gen_no_pipeline", driver.sending_many)
+        replace(cursor, "_stream_send_gen", driver.sending_for_rows)
+        replace(cursor, "_start_copy_gen", driver.sending_for_rows)
+        replace(cursor, "_stream_fetchone_gen", driver.streaming)
+        server_cursor = getattr(psycopg, f"{kind}ServerCursor")
+        replace(server_cursor, "_declare_gen", driver.sending_for_rows)
+        for name in ("_fetch_gen", "_scroll_gen", "_close_gen"):
+            replace(server_cursor, name, driver.reading)
+        replace(getattr(psycopg, f"{kind}Copy"), "_read_gen", driver.copying_out)
+        replace(getattr(psycopg, f"{kind}Pipeline"), "_fetch_gen", driver.pipeline_results)
+    for name in ("write", "finish"):
+        replace(copy.LibpqWriter, name, driver.copying_in)
+        replace(copy.AsyncLibpqWriter, name, driver.copying_in_async)
+
+
+class _Driver:
+    """The replacements in psycopg: each public method takes an original and returns another.
+
+    What it returns gives the original's generator where nothing is recorded, else one of ours
+    that drives it.
+    """
+
+    def __init__(self, installation: Installation) -> None:
+        self._broke = installation.broke
+        self._recorder = installation.recorder
+        self._statements: WeakKeyDictionary[Any, tuple[int, OpenStatement]] = WeakKeyDictionary()
+        """By cursor, where rows follow: the number of the trace, and the statement."""
+
+    # What comes before and after a recorded call. Nothing here raises into the app.
+
+    def _begin(self, lane: Lane, query: Any, parameters: Any) -> OpenStatement | None:
+        try:
+            statement = lane.new_statement(_text(query), DRIVER, caller_place())
+            if self._recorder.record_values:
+                statement.parameters = parameters
+        except Exception as error:
+            self._broke(error)
+            return None
+        return statement
+
+    def _end(
+        self,
+        lane: Lane,
+        segment: int,
+        start_ns: int,
+        statement: OpenStatement | None,
+        connection: Any,
+    ) -> None:
+        end_ns = clock()
+        try:
+            index = None if statement is None else statement.index
+            if segment != ROWS or not _prolong(lane, start_ns, end_ns, index):
+                lane.add(segment, start_ns, end_ns, index)
+            if end_ns - start_ns > LEAST_WAIT_NS and not connection.closed:
+                note_arrival(lane, connection.fileno(), start_ns)
+        except Exception as error:
+            self._broke(error)
+
+    def _statement_of(self, lane: Lane, cursor: Any) -> OpenStatement | None:
+        known = self._statements.get(cursor)
+        return known[1] if known is not None and known[0] == lane.trace.number else None
+
+    # Statements
+
+    def sending(self, original: Call) -> Call:
+        @wraps(original)
+        def call(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            steps = original(cursor, query, *args, **options)
+            if lane is None or lane.inside_sql:
+                return steps
+            lane.statement = statement = self._begin(lane, query, args[0] if args else options)
+            return self._send(steps, lane, statement, cursor)
+
+        return call
+
+    def sending_for_rows(self, original: Call) -> Call:
+        @wraps(original)
+        def call(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            steps = original(cursor, query, *args, **options)
+            if lane is None or lane.inside_sql:
+                return steps
+            lane.statement = statement = self._begin(lane, query, args[0] if args else options)
+            if statement is not None:
+                self._statements[cursor] = (lane.trace.number, statement)
+            return self._send(steps, lane, statement, cursor)
+
+        return call
+
+    def _send(
+        self, steps: Steps, lane: Lane, statement: OpenStatement | None, cursor: Any
+    ) -> Steps:
+        start = clock()
+        try:
+            return (yield from steps)
+        finally:
+            self._end(lane, SQL, start, statement, cursor.connection)
+            if statement is not None:
+                self._describe(statement, cursor)
+
+    def _describe(self, statement: OpenStatement, cursor: Any) -> None:
+        try:
+            result = cursor.pgresult
+            if result is not None and result.status == _TUPLES_OK:
+                statement.rows_count = result.ntuples
+            if not statement.text and cursor._query is not None:
+                # Put together by psycopg.sql, or a template: made a text by psycopg meanwhile.
+                statement.text = _text(bytes(cursor._query.query))
+        except Exception as error:
+            self._broke(error)
+
+    def sending_many(self, original: Call) -> Call:
+        @wraps(original)
+        def call(cursor: Any, query: Any, params_seq: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            steps = original(cursor, query, params_seq, *args, **options)
+            if lane is None or lane.inside_sql:
+                return steps
+            lane.statement = statement = self._begin(lane, query, params_seq)
+            if statement is not None and isinstance(params_seq, list | tuple):
+                statement.executions_count = len(params_seq)
+            return self._wait(steps, lane, SQL, statement, cursor.connection)
+
+        return call
+
+    def command(self, original: Call) -> Call:
+        """For what psycopg sends of its own accord: transactions, above all."""
+
+        @wraps(original)
+        def call(connection: Any, command: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            # In a pipeline it is only queued.
+            if lane is None or lane.inside_sql or connection._pipeline is not None:
+                return original(connection, command, *args, **options)
+            if not isinstance(command, bytes | str):
+                command = command.as_bytes(connection)
+            steps = original(connection, command, *args, **options)
+            return self._wait(steps, lane, SQL, self._begin(lane, command, None), connection)
+
+        return call
+
+    def _wait(
+        self,
+        steps: Steps,
+        lane: Lane,
+        segment: int,
+        statement: OpenStatement | None,
+        connection: Any,
+    ) -> Steps:
+        start = clock()
+        try:
+            return (yield from steps)
+        finally:
+            self._end(lane, segment, start, statement, connection)
+
+    # Rows
+
+    def streaming(self, original: Call) -> Call:
+        @wraps(original)
+        def call(cursor: Any, first: bool) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return original(cursor, first)
+            statement = self._statement_of(lane, cursor)
+            return self._stream(original(cursor, first), lane, statement, cursor, first)
+
+        return call
+
+    def _stream(
+        self,
+        steps: Steps,
+        lane: Lane,
+        statement: OpenStatement | None,
+        cursor: Any,
+        first: bool,
+    ) -> Steps:
+        result = None
+        start = clock()
+        try:
+            result = yield from steps
+        finally:
+            self._end(lane, SQL if first else ROWS, start, statement, cursor.connection)
+            if result is not None and statement is not None:
+                statement.rows_count = (statement.rows_count or 0) + result.ntuples
+        return result
+
+    def reading(self, original: Call) -> Call:
+        """For what a server-side cursor sends after its statement."""
+
+        @wraps(original)
+        def call(cursor: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            steps = original(cursor, *args, **options)
+            if lane is None or lane.inside_sql:
+                return steps
+            statement = self._statement_of(lane, cursor)
+            if statement is None:
+                # Declared elsewhere: the FETCH is all that this request sends.
+                return steps
+            return self._read(steps, lane, statement, cursor)
+
+        return call
+
+    def _read(self, steps: Steps, lane: Lane, statement: OpenStatement, cursor: Any) -> Steps:
+        rows = None
+        lane.inside_sql += 1
+        start = clock()
+        try:
+            rows = yield from steps
+        finally:
+            lane.inside_sql -= 1
+            self._end(lane, ROWS, start, statement, cursor.connection)
+            if type(rows) is list:
+                statement.rows_count = (statement.rows_count or 0) + len(rows)
+        return rows
+
+    def pipeline_results(self, original: Call) -> Call:
+        @wraps(original)
+        def call(pipeline: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            steps = original(pipeline, **options)
+            if lane is None or lane.inside_sql or not pipeline.result_queue:
+                return steps
+            # Several statements may be on their way: the wait is said to be the last one's.
+            return self._wait(steps, lane, SQL, lane.statement, pipeline._conn)
+
+        return call
+
+    # Copies
+
+    def copying_out(self, original: Call) -> Call:
+        @wraps(original)
+        def call(copy: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return original(copy)
+            statement = self._statement_of(lane, copy.cursor)
+            return self._wait(original(copy), lane, ROWS, statement, copy.connection)
+
+        return call
+
+    def copying_in(self, original: Call) -> Call:
+        @wraps(original)
+        def call(writer: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return original(writer, *args, **options)
+            start = clock()
+            try:
+                return original(writer, *args, **options)
+            finally:
+                statement = self._statement_of(lane, writer.cursor)
+                self._end(lane, SQL, start, statement, writer.connection)
+
+        return call
+
+    def copying_in_async(self, original: Call) -> Call:
+        @wraps(original)
+        async def call(writer: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(writer, *args, **options)
+            start = clock()
+            try:
+                return await original(writer, *args, **options)
+            finally:
+                statement = self._statement_of(lane, writer.cursor)
+                self._end(lane, SQL, start, statement, writer.connection)
+
+        return call
+
+    # Connections
+
+    def connecting(self, original: Call) -> Call:
+        @wraps(original)
+        def call(kind: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            steps = original(kind, *args, **options)
+            if lane is None or lane.inside_sql:
+                return steps
+            return self._connect(steps, lane)
+
+        return call
+
+    def _connect(self, steps: Steps, lane: Lane) -> Steps:
+        connection = None
+        start = clock()
+        try:
+            connection = yield from steps
+        finally:
+            end = clock()
+            try:
+                lane.add(CONNECT, start, end, name_of(connection), caller_place())
+            except Exception as error:
+                self._broke(error)
+        return connection
+
+
+def _text(query: Any) -> str:
+    if isinstance(query, str):
+        return query
+    return query.decode("utf-8", "replace") if isinstance(query, bytes) else ""
+
+
+def _prolong(lane: Lane, start_ns: int, end_ns: int, index: int | None) -> bool:
+    """Whether rows just continued the slice before: thousands may come one by one."""
+    slices = lane.slices
+    if not slices:
+        return False
+    begin_ns, until_ns, segment, what, place = slices[-1]
+    if segment != ROWS or what != index or start_ns - until_ns > _SAME_READ_NS:
+        return False
+    slices[-1] = (begin_ns, end_ns, ROWS, what, place)
+    return True
+
+
+def name_of(connection: Any) -> str:
+    """Where a connection leads, without credentials."""
+    if connection is None or connection.closed:
+        return DRIVER
+    info = connection.info
+    where = info.host if info.host.startswith("/") else f"{info.host}:{info.port}"
+    return f"{DRIVER} {where}/{info.dbname}"

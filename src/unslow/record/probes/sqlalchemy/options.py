@@ -1,0 +1,74 @@
+"""Lineage by public names only, for a SQLAlchemy that is newer than what is known here.
+
+A statement gets an option that comes back with each load that its rows cause, at any depth. Dearer
+than what objects remember anyway: SQLAlchemy prepares each statement twice for who listens to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ....current import LANE, Lane, OpenStatement
+from ...probe import Installation
+from .statements import ORIGIN
+
+
+class _Origin:
+    """Where a statement comes from, known before it is sent."""
+
+    __slots__ = ("index", "parent", "relationship", "row_key")
+
+    def __init__(self) -> None:
+        self.index = -1
+        self.parent: _Origin | None = None
+        self.relationship: Any = None
+        self.row_key: Any = None
+
+    def sent(self, statement: OpenStatement) -> None:
+        """Takes the statement's number and writes on it where it comes from."""
+        self.index = statement.index
+        if self.parent is not None:
+            statement.parent = self.parent.index
+        statement.relationship = self.relationship
+        statement.row_key = self.row_key
+
+
+def install(installation: Installation) -> None:
+    """Listens to what sessions execute."""
+    from sqlalchemy import event
+    from sqlalchemy.orm import Session, UserDefinedOption
+
+    class Tag(UserDefinedOption):
+        propagate_to_loaders = True
+
+    def tag(execution: Any) -> None:
+        lane = LANE.get()
+        if lane is None or not execution.is_select:
+            return
+        try:
+            origin = _origin_of(lane, execution, Tag)
+            if not execution.is_column_load:
+                execution.statement = execution.statement.options(Tag(origin))
+            execution.update_execution_options(**{ORIGIN: origin})
+        except Exception as error:
+            installation.broke(error)
+
+    event.listen(Session, "do_orm_execute", tag)
+    installation.patches.on_undo(lambda: event.remove(Session, "do_orm_execute", tag))
+
+
+def _origin_of(lane: Lane, execution: Any, tag: type) -> _Origin:
+    origin = _Origin()
+    tags = [option for option in execution.user_defined_options if isinstance(option, tag)]
+    if tags and tags[-1].payload.index < len(lane.trace.statements):
+        origin.parent = tags[-1].payload
+    path = execution.loader_strategy_path
+    state = execution.lazy_loaded_from
+    if state is not None:
+        origin.row_key = state.key
+    elif execution.is_column_load:
+        origin.row_key = (execution.bind_mapper, tuple((execution.parameters or {}).values()))
+        origin.relationship = f"{execution.bind_mapper.class_.__name__}.*"
+    if path is not None and getattr(path[-1], "is_property", False):
+        origin.relationship = path[-1]
+    return origin

@@ -1,0 +1,185 @@
+"""A report as JSON, format 1: fields may be added, renaming one needs format 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ..model.report import (
+    FORMAT,
+    Blocked,
+    Detail,
+    Endpoint,
+    Holder,
+    Machine,
+    Report,
+    Spread,
+    StatementShape,
+)
+from ..model.trace import Place
+from .places import inner_path
+
+Json = dict[str, Any]
+
+_DIGITS: Final = 6
+"""Of a number in milliseconds these reach down to the nanosecond, so that sums stay right."""
+_WHAT: Final = {"remote": "host", "connect": "pool", "pool-wait": "pool"}
+"""How a detail's `what` is called, by segment."""
+
+
+def as_json(report: Report, *, folder: Path | None = None) -> Json:
+    """The report as plain data; paths inside `folder`, by default the current one, start there."""
+    return _Writer(folder or Path.cwd()).report(report)
+
+
+def json_text(report: Report, *, folder: Path | None = None) -> str:
+    """The report as text, indented, with a line end."""
+    return json.dumps(as_json(report, folder=folder), indent=2, allow_nan=False) + "\n"
+
+
+class _Writer:
+    """Names the fields as format 1 does."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def report(self, report: Report) -> Json:
+        return {
+            "format": FORMAT,
+            "target": report.target,
+            "created": report.created,
+            "unslow": report.unslow,
+            "machine": _machine(report.machine),
+            "coverage": [
+                {"what": one.what, "state": one.state, "why": one.why} for one in report.coverage
+            ],
+            "endpoints": [self.endpoint(one) for one in report.endpoints],
+            "findings": [],
+            "not_checked": [],
+            "proven_total": None,
+            "processes": report.processes_count,
+            "traces": report.traces_count,
+            "dropped_traces": report.dropped_traces_count,
+            "notes": list(report.notes),
+            "blocked": [self.blocked(one) for one in report.blocked],
+            "holders": [self.holder(one) for one in report.holders],
+        }
+
+    def endpoint(self, endpoint: Endpoint) -> Json:
+        return {
+            "method": endpoint.method,
+            "route": endpoint.route,
+            "requests": endpoint.requests_count,
+            "requests_counted": endpoint.requests_count,
+            "errors": endpoint.errors_count,
+            "side_effects": [],
+            "wall_ms": _spread(endpoint.wall_ms),
+            "receipts_ms": {name: _parts(part) for name, part in endpoint.receipts_ms.items()},
+            "details": {
+                segment: [self.detail(segment, detail) for detail in found]
+                for segment, found in endpoint.details.items()
+            },
+            "statements": {"p50": endpoint.statements_p50, "max": endpoint.statements_max},
+            "response_bytes": {
+                "p50": endpoint.response_bytes_p50,
+                "max": endpoint.response_bytes_max,
+            },
+            "findings": [],
+            "requests_per_s": _rounded(endpoint.requests_per_s),
+            "concurrency_max": endpoint.concurrency_max,
+            "blocked_loop_ms": _rounded(endpoint.blocked_loop_ms),
+            "off_cpu_ms": _rounded(endpoint.off_cpu_ms),
+            "overlap_ms": _rounded(endpoint.overlap_ms),
+            "loop_busy_most_ms": _rounded(endpoint.loop_busy_most_ms),
+            "after_response_ms": _parts(endpoint.after_response_ms),
+            "dropped_slices": endpoint.dropped_slices_count,
+            "statement_shapes": [self.statement(one) for one in endpoint.statements],
+            "alone": None if endpoint.alone is None else self.endpoint(endpoint.alone),
+        }
+
+    def detail(self, segment: str, detail: Detail) -> Json:
+        """A detail without the fields that say nothing."""
+        found: Json = {}
+        if detail.route:
+            found["route"] = detail.route
+        if detail.what:
+            found[_WHAT.get(segment, "what")] = detail.what
+        found["place"] = self.place(detail.place)
+        found["ms"] = _rounded(detail.ms)
+        if detail.most_ms is not None:
+            found["most_ms"] = _rounded(detail.most_ms)
+        if detail.count is not None:
+            found["count"] = _rounded(detail.count)
+        return found
+
+    def statement(self, one: StatementShape) -> Json:
+        return {
+            "shape": one.shape,
+            "place": self.place(one.place),
+            "relationship": one.relationship,
+            "calls_per_request": _rounded(one.calls_per_request),
+            "ms_per_request": _rounded(one.ms_per_request),
+            "slowest_ms": _rounded(one.slowest_ms),
+            "rows_per_request": _rounded(one.rows_per_request),
+        }
+
+    def blocked(self, one: Blocked) -> Json:
+        return {
+            "route": one.route,
+            "place": self.place(one.place),
+            "what": one.what,
+            "blocked_ms": _rounded(one.blocked_ms),
+            "times": one.times_count,
+            "victims": [
+                {
+                    "route": victim.route,
+                    "requests": victim.requests_count,
+                    "least_ms": _rounded(victim.least_ms),
+                    "most_ms": _rounded(victim.most_ms),
+                }
+                for victim in one.victims
+            ],
+        }
+
+    def holder(self, one: Holder) -> Json:
+        return {
+            "pool": one.pool,
+            "route": one.route,
+            "place": self.place(one.place),
+            "ms": _rounded(one.ms),
+        }
+
+    def place(self, place: Place | None) -> Json | None:
+        if place is None:
+            return None
+        path = inner_path(place.path, self._folder)
+        return {"path": path, "line": place.line, "function": place.function}
+
+
+def _machine(machine: Machine) -> Json:
+    return {
+        "system": machine.system,
+        "python": machine.python,
+        "cores": machine.cores_count,
+        "load_1min": _rounded(machine.load_1min),
+        "libraries": dict(machine.libraries),
+    }
+
+
+def _spread(spread: Spread) -> Json:
+    return {
+        "mean": _rounded(spread.mean),
+        "p50": _rounded(spread.p50),
+        "p95": _rounded(spread.p95),
+        "p99": _rounded(spread.p99),
+    }
+
+
+def _parts(receipt: Mapping[str, float]) -> Json:
+    return {name: _rounded(ms) for name, ms in receipt.items()}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)

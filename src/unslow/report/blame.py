@@ -1,0 +1,86 @@
+"""Who held the event loop, and who held a pool's connections, while others waited."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from rich.text import Text
+
+from ..model.report import Blocked, Holder
+from .lines import flow
+from .numbers import counted, interval, milliseconds
+from .page import MARGIN, Page, title
+
+_TOLD_COUNT: Final = 5
+_AMOUNT_WIDTH: Final = 13
+
+
+def blocked_lines(blocked: tuple[Blocked, ...], page: Page) -> Iterator[Text]:
+    """The lines that held the event loop, each with those who waited for it."""
+    if not blocked:
+        return
+    yield from title("Who blocked the event loop")
+    told = page.first(blocked, _TOLD_COUNT)
+    for one in told:
+        items = page.items(one.route, one.what, place=one.place)
+        yield from flow(items, page.width, first=" " * MARGIN, indent=2 * MARGIN)
+        yield from flow(_held_for(one), page.width, first=" " * 2 * MARGIN, indent=2 * MARGIN)
+        yield from _victims(one, page)
+    left = blocked[len(told) :]
+    if left:
+        left_ms = sum(one.blocked_ms for one in left)
+        yield Text(f"{'':{MARGIN}}and {len(left)} more, {milliseconds(left_ms)} in all")
+
+
+def _held_for(one: Blocked) -> list[str]:
+    times = counted(one.times_count, "time")
+    items = [f"held it for {milliseconds(one.blocked_ms)}, {times}"]
+    if one.times_count > 1:
+        items[0] += f" ({milliseconds(one.blocked_ms / one.times_count)} each)"
+    if one.victims:
+        least_ms = sum(victim.least_ms for victim in one.victims)
+        most_ms = sum(victim.most_ms for victim in one.victims)
+        items.append(f"others waited {interval(least_ms, most_ms)} in all")
+    return items
+
+
+def _victims(one: Blocked, page: Page) -> Iterator[Text]:
+    told = page.first(one.victims, _TOLD_COUNT)
+    for victim in told:
+        amount = interval(victim.least_ms, victim.most_ms)
+        items = [*page.items(victim.route), counted(victim.requests_count, "request")]
+        yield from _amount_row(amount, items, page)
+    left = one.victims[len(told) :]
+    if left:
+        least_ms = sum(victim.least_ms for victim in left)
+        most_ms = sum(victim.most_ms for victim in left)
+        routes = counted(len(left), "more route")
+        yield from _amount_row(interval(least_ms, most_ms), [f"in {routes}"], page)
+
+
+def holder_lines(holders: tuple[Holder, ...], page: Page) -> Iterator[Text]:
+    """For each pool the lines that held its connections while requests waited for one."""
+    if not holders:
+        return
+    yield from title("Who held the pool while others waited for it")
+    pools: dict[str, list[Holder]] = defaultdict(list)
+    for holder in holders:
+        pools[holder.pool].append(holder)
+    for pool, held in pools.items():
+        whole = f"{milliseconds(sum(holder.ms for holder in held))} of waiting"
+        yield from flow([*page.items(pool), whole], page.width, first=" " * MARGIN, indent=4)
+        told = page.first(held, _TOLD_COUNT)
+        for holder in told:
+            items = page.items(holder.route, place=holder.place) or ["no line is known"]
+            yield from _amount_row(milliseconds(holder.ms), items, page)
+        left = held[len(told) :]
+        if left:
+            left_ms = milliseconds(sum(holder.ms for holder in left))
+            yield from _amount_row(left_ms, [f"in {len(left)} more"], page)
+
+
+def _amount_row(amount: str, items: list[str], page: Page) -> list[Text]:
+    first = f"{'':{2 * MARGIN}}{amount:>{_AMOUNT_WIDTH}}  "
+    return flow(items, page.width, first=first, indent=len(first))

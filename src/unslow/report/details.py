@@ -1,0 +1,225 @@
+"""What stands below an endpoint's bar: where in the code its time went, and who took it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.text import Text
+
+from ..model.report import Detail, Endpoint, Holder, StatementShape
+from ..model.trace import (
+    BLOCKING,
+    CACHE,
+    LOOP_BUSY,
+    POOL_WAIT,
+    REMOTE,
+    RUNS,
+    SEGMENTS,
+    SQL,
+)
+from .lines import flow, shorten_shape
+from .numbers import (
+    average,
+    bare_milliseconds,
+    counted,
+    interval,
+    milliseconds,
+    percent,
+)
+from .page import MARGIN, Page
+
+_LABEL_WIDTH: Final = 14
+_AMOUNT_WIDTH: Final = 13
+_TEXT_AT: Final = MARGIN + _LABEL_WIDTH + _AMOUNT_WIDTH + 2
+_TOLD_COUNT: Final = 3
+_SMALLEST_MS: Final = 0.05
+_SMALLEST_SHARE: Final = 0.02
+_QUICK_MS: Final = 5.0
+_GROWN: Final = 1.2
+_WAITS: Final = frozenset(SEGMENTS) - {SEGMENTS[index] for index in RUNS}
+
+
+def details(endpoint: Endpoint, holders: Sequence[Holder], page: Page) -> Iterator[Text]:
+    """The lines below an endpoint's bar; a quick one with nothing long in it has none."""
+    if endpoint.dropped_slices_count:
+        yield from _dropped(endpoint, page)
+    if is_quick(endpoint) and not page.everything:
+        return
+    yield from _crowd(endpoint, page)
+    yield from _tail(endpoint, page)
+    for segment in _segments(endpoint):
+        if segment == SEGMENTS[SQL]:
+            yield from _statements(endpoint, page)
+        found = endpoint.details.get(segment, ())
+        yield from _rows(segment, found, endpoint, page)
+        if segment == SEGMENTS[POOL_WAIT]:
+            yield from _held_by(found, holders, page)
+    yield from _rest(endpoint, page)
+
+
+def is_quick(endpoint: Endpoint) -> bool:
+    """Fast, with everybody else around too, and without a wait that is most of its time."""
+    mean_ms = endpoint.wall_ms.mean
+    receipt = endpoint.receipts_ms.get("mean", {})
+    longest_wait_ms = max((ms for name, ms in receipt.items() if name in _WAITS), default=0.0)
+    return mean_ms < _QUICK_MS and longest_wait_ms <= mean_ms / 2
+
+
+def _segments(endpoint: Endpoint) -> list[str]:
+    """The segments with details, longest first."""
+    longest = dict(endpoint.receipts_ms.get("mean", {}))
+    longest[SEGMENTS[LOOP_BUSY]] = endpoint.loop_busy_most_ms
+    names = {*endpoint.details, *([SEGMENTS[SQL]] if endpoint.statements else [])}
+    return sorted(names, key=lambda name: (-longest.get(name, 0.0), name))
+
+
+def _row(label: str, amount: str, items: Sequence[Text | str], page: Page) -> list[Text]:
+    head = f"{'':{MARGIN}}{label:<{_LABEL_WIDTH}}{amount:>{_AMOUNT_WIDTH}}"
+    return flow(items, page.width, first=f"{head}  ", indent=_TEXT_AT)
+
+
+def _matters(ms: float, endpoint: Endpoint) -> bool:
+    return ms >= max(_SMALLEST_MS, _SMALLEST_SHARE * endpoint.wall_ms.mean)
+
+
+def _rows(segment: str, found: Sequence[Detail], endpoint: Endpoint, page: Page) -> Iterator[Text]:
+    told = found if page.everything else [d for d in found if _matters(_most(d), endpoint)]
+    told = page.first(told, _TOLD_COUNT)
+    label = "" if segment == SEGMENTS[SQL] and endpoint.statements else segment
+    for detail in told:
+        items = page.items(detail.route, detail.what, _times(segment, detail), place=detail.place)
+        if not items:
+            items = ["no line is known"]
+        yield from _row(label, interval(detail.ms, _most(detail)), items, page)
+        label = ""
+    left_ms = sum(_most(detail) for detail in found[len(told) :])
+    if told and left_ms >= _SMALLEST_MS:
+        left_count = len(found) - len(told)
+        yield from _row(label, milliseconds(left_ms), [f"in {left_count} more"], page)
+
+
+def _most(detail: Detail) -> float:
+    return detail.ms if detail.most_ms is None else detail.most_ms
+
+
+def _times(segment: str, detail: Detail) -> str:
+    """How often a request did this, where it is a call that can be counted."""
+    if segment not in {SEGMENTS[REMOTE], SEGMENTS[CACHE], SEGMENTS[BLOCKING]}:
+        return ""
+    if detail.count is None or average(detail.count) == "1":
+        return ""
+    return f"{average(detail.count)} times a request"
+
+
+def _statements(endpoint: Endpoint, page: Page) -> Iterator[Text]:
+    shapes = sorted(endpoint.statements, key=lambda one: -one.ms_per_request)
+    told = page.first(shapes, _TOLD_COUNT)
+    calls_width = max((len(average(one.calls_per_request)) for one in told), default=0)
+    label = SEGMENTS[SQL]
+    for one in told:
+        calls = f"{average(one.calls_per_request):>{calls_width}} x  "
+        shape = shorten_shape(one.shape, page.width - _TEXT_AT - len(calls))
+        yield from _row(label, milliseconds(one.ms_per_request), [calls + shape], page)
+        yield from flow(
+            [Text(item, "dim") for item in _about(one, page)],
+            page.width,
+            first=" " * (_TEXT_AT + len(calls)),
+            indent=_TEXT_AT + len(calls),
+        )
+        label = ""
+    left = shapes[len(told) :]
+    if left:
+        left_ms = milliseconds(sum(one.ms_per_request for one in left))
+        yield from _row(label, left_ms, [f"in {counted(len(left), 'more shape')}"], page)
+
+
+def _about(one: StatementShape, page: Page) -> list[str]:
+    items = page.items(one.relationship, place=one.place)
+    if one.rows_per_request is not None:
+        rows = average(one.rows_per_request)
+        items.append(f"{rows} {'row' if rows == '1' else 'rows'}")
+    items.append(f"slowest {milliseconds(one.slowest_ms)}")
+    return items
+
+
+def _held_by(found: Sequence[Detail], holders: Sequence[Holder], page: Page) -> Iterator[Text]:
+    """Who held the connections of the pools that this endpoint waited for, as shares."""
+    pools = {detail.what for detail in found}
+    held = [holder for holder in holders if holder.pool in pools]
+    whole_ms = sum(holder.ms for holder in held)
+    for holder in page.first(held, _TOLD_COUNT):
+        share = f"{percent(holder.ms, whole_ms)} held by"
+        items = page.items(holder.route, place=holder.place)
+        yield from _row("", share, items or ["no line is known"], page)
+
+
+def _crowd(endpoint: Endpoint, page: Page) -> Iterator[Text]:
+    """What the endpoint takes alone and with others, and which segments make the difference."""
+    alone = endpoint.alone
+    others_count = endpoint.requests_count - alone.requests_count if alone is not None else 0
+    if alone is None or others_count <= 0:
+        return
+    crowd_ms = _without(
+        endpoint.wall_ms.mean, endpoint.requests_count, alone.wall_ms.mean, alone.requests_count
+    )
+    alone_receipt = alone.receipts_ms.get("mean", {})
+    crowd_receipt = {
+        name: _without(
+            ms, endpoint.requests_count, alone_receipt.get(name, 0.0), alone.requests_count
+        )
+        for name, ms in endpoint.receipts_ms.get("mean", {}).items()
+    }
+    around = f"with up to {endpoint.concurrency_max} at once mean {milliseconds(crowd_ms)}"
+    items = [around, *_growth(alone_receipt, crowd_receipt)]
+    yield from _row("alone", milliseconds(alone.wall_ms.mean), items, page)
+
+
+def _without(mean: float, count: int, part_mean: float, part_count: int) -> float:
+    """The mean of the others, from the mean of all and that of a part."""
+    return max(0.0, (mean * count - part_mean * part_count) / (count - part_count))
+
+
+def _growth(before: Mapping[str, float], after: Mapping[str, float]) -> list[str]:
+    """The two segments that grew most, where the sum grew by more than a fifth."""
+    whole_ms = sum(after.values()) - sum(before.values())
+    if sum(after.values()) < _GROWN * sum(before.values()) or whole_ms < _SMALLEST_MS:
+        return []
+    grown = [(ms - before.get(name, 0.0), name) for name, ms in after.items()]
+    grown = [(ms, name) for ms, name in sorted(grown, reverse=True) if ms > whole_ms / 10]
+    return [f"{name} +{bare_milliseconds(ms)}" for ms, name in grown[:2]]
+
+
+def _tail(endpoint: Endpoint, page: Page) -> Iterator[Text]:
+    """What makes the slow requests slow, where they are far from the middle."""
+    p50, p95 = endpoint.wall_ms.p50, endpoint.wall_ms.p95
+    receipts = endpoint.receipts_ms
+    if p95 < 2 * p50 or p95 - p50 < 1 or not {"p50", "p95"} <= receipts.keys():
+        return
+    grown = _growth(receipts["p50"], receipts["p95"])
+    if grown:
+        items = [f"above p50: {grown[0]}", *grown[1:]]
+        yield from _row("p95", milliseconds(p95), items, page)
+
+
+def _rest(endpoint: Endpoint, page: Page) -> Iterator[Text]:
+    """What no bar can show."""
+    if _matters(endpoint.blocked_loop_ms, endpoint):
+        text = "its own waits held the event loop"
+        yield from _row("blocked-loop", milliseconds(endpoint.blocked_loop_ms), [text], page)
+    if endpoint.off_cpu_ms is not None and _matters(endpoint.off_cpu_ms, endpoint):
+        text = "ready, but not on a CPU (run queue, GIL)"
+        yield from _row("off-cpu", milliseconds(endpoint.off_cpu_ms), [text], page)
+    if _matters(endpoint.overlap_ms, endpoint):
+        text = "side by side with what the bar shows"
+        yield from _row("overlap", milliseconds(endpoint.overlap_ms), [text], page)
+    if endpoint.after_response_ms:
+        parts = sorted(endpoint.after_response_ms.items(), key=lambda part: -part[1])
+        items = [f"{name} {bare_milliseconds(ms)}" for name, ms in parts if ms >= _SMALLEST_MS]
+        whole_ms = sum(endpoint.after_response_ms.values())
+        yield from _row("after-response", milliseconds(whole_ms), items, page)
+
+
+def _dropped(endpoint: Endpoint, page: Page) -> list[Text]:
+    count = counted(endpoint.dropped_slices_count, "slice")
+    return _row("dropped", count, ["not kept: their time may be unexplained"], page)

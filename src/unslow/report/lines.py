@@ -1,0 +1,112 @@
+"""Lines that fit: what is too long is shortened in the middle, what is too much goes on below."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+ELLIPSIS: Final = "…"
+SEPARATOR: Final = " · "
+
+_SPACE: Final = re.compile(r"\s+")
+_FIRST_FROM: Final = re.compile(r"[()]|\bFROM\b", re.IGNORECASE)
+_SELECT: Final = re.compile(r"SELECT(?: DISTINCT)? ", re.IGNORECASE)
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and without what a terminal would obey."""
+    flat = _SPACE.sub(" ", text).strip()
+    return flat if flat.isprintable() else "".join(c if c.isprintable() else "?" for c in flat)
+
+
+def shorten(text: str, width: int, tail: float = 0.5) -> str:
+    """The text in at most `width` cells; `tail` is the share that is kept of its end."""
+    if cell_len(text) <= width:
+        return text
+    head_count, tail_count = _kept(text, width, tail)
+    return text[:head_count] + ELLIPSIS[:width] + text[len(text) - tail_count :]
+
+
+def shorten_text(text: Text, width: int) -> Text:
+    """The same for styled text."""
+    if text.cell_len <= width:
+        return text
+    head_count, tail_count = _kept(text.plain, width, 0.5)
+    tail = text[len(text) - tail_count :] if tail_count else Text()
+    return Text.assemble(text[:head_count], ELLIPSIS[:width], tail)
+
+
+def _kept(text: str, width: int, tail: float) -> tuple[int, int]:
+    """How many characters of the beginning and of the end fit beside the ellipsis."""
+    free = max(0, width - 1)
+    tail_count = _fitting(reversed(text), int(free * tail))
+    used = cell_len(text[len(text) - tail_count :])
+    return _fitting(text, free - used), tail_count
+
+
+def _fitting(characters: Iterable[str], width: int) -> int:
+    count = 0
+    for character in characters:
+        width -= cell_len(character)
+        if width < 0:
+            break
+        count += 1
+    return count
+
+
+def shorten_shape(shape: str, width: int) -> str:
+    """A statement's shape in at most `width` cells; the list of columns is the first to go."""
+    shape = one_line(shape)
+    if cell_len(shape) <= width:
+        return shape
+    return shorten(_without_columns(shape), width)
+
+
+def _without_columns(shape: str) -> str:
+    select = _SELECT.match(shape)
+    if select is None:
+        return shape
+    depth = 0
+    for found in _FIRST_FROM.finditer(shape, select.end()):
+        if found.group() in "()":
+            depth += 1 if found.group() == "(" else -1
+        elif depth == 0:
+            return f"{select.group()}{ELLIPSIS} {shape[found.start() :]}"
+    return shape
+
+
+def flow(
+    items: Iterable[Text | str],
+    width: int,
+    *,
+    first: Text | str = "",
+    indent: int = 0,
+    separator: str = SEPARATOR,
+) -> list[Text]:
+    """The items behind `first`, one after the other, in lines of at most `width` cells.
+
+    An item is never broken: it goes to the next line, and is shortened where it is too long for
+    a line of its own. `indent` is that of all lines but the first.
+    """
+    line = Text.assemble(first)
+    lines = [line]
+    begins = True
+    for item in items:
+        text = shorten_text(item if isinstance(item, Text) else Text(item), max(1, width - indent))
+        room = width - line.cell_len - (0 if begins else cell_len(separator))
+        if text.cell_len > room and line.plain.strip():
+            line = Text(" " * indent)
+            lines.append(line)
+            begins = True
+        line.append_text(text if begins else Text.assemble(separator, text))
+        begins = False
+    return lines
+
+
+def sentence(text: str, width: int, *, first: Text | str = "", indent: int = 0) -> list[Text]:
+    """The words of a sentence in lines of at most `width` cells."""
+    return flow(one_line(text).split(" "), width, first=first, indent=indent, separator=" ")

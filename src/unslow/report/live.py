@@ -1,0 +1,77 @@
+"""The report in place, again and again, while an app runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from ..model.report import Report
+from .as_text import plain_signs, report_lines
+
+
+def is_screen(console: Console) -> bool:
+    """Whether the console can be written over.
+
+    The file is asked: to rich, `FORCE_COLOR` makes a terminal of everything.
+    """
+    return console.file.isatty() and not console.is_dumb_terminal
+
+
+class LiveReport:
+    """Shows the newest report on stderr, cut to the height of the terminal.
+
+    Nothing happens where stderr is not a terminal; at the end nothing is left of it.
+    """
+
+    def __init__(self, *, folder: Path | None = None, console: Console | None = None) -> None:
+        self._folder = folder
+        self._console = console or Console(stderr=True)
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if is_screen(self._console):
+            self._live = Live(
+                console=self._console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=False,
+                vertical_overflow="crop",
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def update(self, report: Report) -> None:
+        """Show this report instead of the one before."""
+        if self._live is None:
+            return
+        width, height = self._console.size
+        lines = cut(report_lines(report, width=width, folder=self._folder), height - 1)
+        if self._console.options.ascii_only:
+            lines = [plain_signs(line) for line in lines]
+        for line in lines:
+            # A terminal narrower than the narrowest report: cut, so that no line takes two.
+            line.truncate(width)
+        self._live.update(Group(*lines), refresh=True)
+
+
+def cut(lines: list[Text], height: int) -> list[Text]:
+    """The first lines, with a last one that says how many more there are."""
+    if len(lines) <= height:
+        return lines
+    told = lines[: max(0, height - 1)]
+    return [*told, Text(f"… {len(lines) - len(told)} more lines", "dim")]

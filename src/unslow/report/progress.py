@@ -1,0 +1,35 @@
+"""A progress bar on stderr for whatever takes longer than a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from .live import is_screen
+
+
+@contextmanager
+def progress(
+    description: str, *, console: Console | None = None
+) -> Iterator[Callable[[float], None]]:
+    """Show a bar until the block ends; what is given takes the part that is done, 0 to 1.
+
+    Nothing is shown where stderr is not a terminal, and nothing is left at the end.
+    """
+    console = console or Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        disable=not is_screen(console),
+    )
+    with bar:
+        task = bar.add_task(description, total=1.0)
+        yield lambda part: bar.update(task, completed=min(1.0, max(0.0, part)))
