@@ -74,7 +74,11 @@ def _visit(visitor: Visitor) -> None:
     call(
         "PATCH /api/v1/metadata/{path}",
         name,
-        body={"content-type": "application/merge-patch+json", "metadata": {"color": "red"}},
+        body={
+            "content-type": "application/merge-patch+json",
+            "metadata": {"color": "red"},
+            "specs": None,
+        },
     )
     call("GET /api/v1/revisions/{path}", name)
     call("GET /api/v1/search/", query={"page[limit]": 10})

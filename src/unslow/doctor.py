@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,33 +21,50 @@ _LIBRARIES = ("fastapi", "starlette", "sqlalchemy", "asyncpg", "psycopg", "uvico
 _BUSY_LOAD_PER_CORE = 1.5
 
 
-def report_of_store(folder: Path, run: str | None = None, *, target: str = "") -> Report:
-    """The report of a run in a store; of the newest when none is named.
+def report_of_store(
+    folder: Path,
+    run: str | None = None,
+    *,
+    target: str = "",
+    on_progress: Callable[[float], None] | None = None,
+) -> Report:
+    """The report of a run in a store, by the beginning of its name; else of the newest.
 
     Raises:
         StoreMissingError: there is no store, or no such run in it.
         StoreFormatError: another version of unslow wrote the store.
     """
     with reading(folder) as reader:
-        runs = reader.runs()
-        if not runs or (run is not None and run not in runs):
+        runs = [name for name in reader.runs() if name.startswith(run or "")]
+        if not runs:
             raise StoreMissingError(
-                f"No run {run or ''} in {folder}: it holds {len(runs)} runs. "
+                f"{folder} holds no run {run or 'at all'}; its runs: "
+                f"{', '.join(reader.runs()) or 'none'}. "
                 "Record one first, for example with: unslow run MODULE:APP"
             )
-        recorded = reader.run(run or runs[-1])
-    return report_of(recorded, target=target)
+        recorded = reader.run(runs[-1])
+    return report_of(recorded, target=target, on_progress=on_progress)
 
 
-def report_of(recorded: Sequence[Recorded], *, target: str = "") -> Report:
+def report_of(
+    recorded: Sequence[Recorded],
+    *,
+    target: str = "",
+    on_progress: Callable[[float], None] | None = None,
+) -> Report:
     """The report of what one or more processes recorded."""
     seen: list[Seen] = []
     blocked: list[Blocked] = []
     holders: list[Holder] = []
+    all_count = sum(len(one.traces) for one in recorded)
     for one in recorded:
         traces = one.traces
         cost = one.process.slice_cost_ns
-        receipts = [receipt_of(trace, cost) for trace in traces]
+        receipts = []
+        for trace in traces:
+            receipts.append(receipt_of(trace, cost))
+            if on_progress is not None:
+                on_progress((len(seen) + len(receipts)) / all_count)
         ledger = LoopLedger(traces, one.stalls)
         waits = [ledger.waited(index) for index in range(len(traces))]
         alone = _alone(traces)

@@ -60,9 +60,7 @@ CASES = {
     "gunicorn's asgi worker, preloaded": Case(gunicorn("asgi", "--preload"), "gunicorn"),
     "hypercorn": Case(module("hypercorn", "-b", "127.0.0.1:{port}", "app:app"), "hypercorn"),
     "granian with 2 workers": Case(
-        module(
-            "granian", "--interface", "asgi", "--workers", "2", "--port", "{port}", "app:app"
-        ),
+        module("granian", "--interface", "asgi", "--workers", "2", "--port", "{port}", "app:app"),
         "granian",
     ),
     "a script": Case(

@@ -8,6 +8,8 @@ import click
 
 from .. import __version__
 from ..errors import UnslowError
+from .demo import demo
+from .report import report
 from .run import run
 
 
@@ -29,4 +31,5 @@ def command() -> None:
     """Find out why your Python API is slow - with the fix already tried."""
 
 
-command.add_command(run)
+for one in (demo, run, report):
+    command.add_command(one)

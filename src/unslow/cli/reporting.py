@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from ..doctor import report_of_store
+from ..errors import UnslowError
+from ..report.as_json import as_json as to_json
+from ..report.as_text import print_report
+from ..report.live import LiveReport, is_screen
+from ..report.progress import progress
 
-_PERIOD_S = 1
+_PERIOD_S = 2.0
 
 
-def show_report(store_folder: Path, run: str, *, target: str = "", as_json: bool = False) -> None:
-    """Prints the report of a run: as JSON on stdout, else on stderr, as stdout is the command's.
+def show_report(
+    store_folder: Path,
+    run: str | None,
+    *,
+    target: str = "",
+    as_json: bool = False,
+    on_stdout: bool = False,
+    everything: bool = False,
+) -> None:
+    """Prints the report of a run, of the newest when none is named.
+
+    JSON goes to stdout. The text goes to stderr, where stdout belongs to the user's command.
 
     Raises:
-        StoreMissingError: nothing of this run was written.
+        StoreMissingError: there is no such run.
+        StoreFormatError: another version of unslow wrote the store.
     """
-    report = report_of_store(store_folder, run, target=target)
+    with progress("Working out the receipts") as update:
+        report = report_of_store(store_folder, run, target=target, on_progress=update)
     if as_json:
-        click.echo(json.dumps(asdict(report)))
+        click.echo(to_json(report))
     else:
-        click.echo(f"unslow: {report.traces_count} requests recorded in {store_folder}", err=True)
+        print_report(report, Console(stderr=not on_stdout), everything=everything)
 
 
 @contextmanager
-def live_report(count: Callable[[], int], *, wanted: bool) -> Iterator[None]:
-    """Keeps a line with the number of requests on the terminal; does nothing without one."""
-    if not wanted or not sys.stderr.isatty():
+def live_report(
+    store_folder: Path, run: str, count: Callable[[], int], *, wanted: bool
+) -> Iterator[None]:
+    """Keeps the report on the terminal up to date; does nothing without one."""
+    console = Console(stderr=True)
+    if not wanted or not is_screen(console):
         yield
         return
     ended = threading.Event()
 
     def show() -> None:
-        while not ended.wait(_PERIOD_S):
-            click.echo(f"\runslow: {count()} requests recorded", err=True, nl=False)
+        shown = 0
+        with LiveReport(console=console) as live:
+            while not ended.wait(_PERIOD_S):
+                # Working the receipts out takes time of the machine that the app runs on.
+                now = count()
+                if now == shown:
+                    continue
+                shown = now
+                try:
+                    live.update(report_of_store(store_folder, run))
+                except UnslowError:
+                    # Nothing is written yet.
+                    continue
 
     thread = threading.Thread(target=show, name="unslow-live", daemon=True)
     thread.start()
@@ -49,4 +78,3 @@ def live_report(count: Callable[[], int], *, wanted: bool) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        click.echo(err=True)

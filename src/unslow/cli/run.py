@@ -19,18 +19,13 @@ from .child import Child, Signals, end_as
 from .recording import Recording
 from .reporting import live_report, show_report
 from .serving import Serving
-from .silence import why_silent
+from .silence import BY_HAND, Reason, why_silent
 
 _UVICORN_COULD_NOT_START: Final = 3
 _GRACE_AFTER_TROUBLE_S: Final = 5.0
 _GRACE_TO_END_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.1
 _LONG_S: Final = 3600.0
-
-_BY_HAND: Final = (
-    "Or let the app take the agent in itself: `app = unslow.install(app)` in its source, with"
-    " unslow installed in its environment."
-)
 
 
 class RunCommand(click.Command):
@@ -46,7 +41,7 @@ class RunCommand(click.Command):
 
 
 @click.command(cls=RunCommand, options_metavar="[OPTIONS]")
-@click.argument("target", metavar="MODULE:APP | -- COMMAND ...", required=False)
+@click.argument("targets", metavar="MODULE:APP | -- COMMAND ...", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at.")
 @click.option("--port", default=8000, show_default=True, help="Port to serve at.")
 @click.option("--workers", default=1, show_default=True, help="Number of worker processes.")
@@ -59,7 +54,7 @@ class RunCommand(click.Command):
 @click.pass_context
 def run(
     ctx: click.Context,
-    target: str | None,
+    targets: tuple[str, ...],
     host: str,
     port: int,
     workers: int,
@@ -76,11 +71,11 @@ def run(
     script, a shell. It keeps its terminal, signals and exit code; the report comes at its end, on
     stderr.
     """
-    command: tuple[str, ...] | None = ctx.meta.get(__name__)
-    if (target is None) == (not command):
+    command: tuple[str, ...] = ctx.meta.get(__name__, ())
+    if len(targets) + bool(command) != 1:
         raise click.UsageError(
-            "Give one of both: MODULE:APP, or a command behind two dashes,"
-            " such as unslow run -- gunicorn app:app"
+            "Give one of both: MODULE:APP, or a command behind two dashes, such as"
+            f" unslow run -- {' '.join(targets) or 'gunicorn app:app'}"
         )
     settings = load()
     settings = replace(
@@ -88,12 +83,12 @@ def run(
         folder=folder or settings.folder,
         record_values=record_values or settings.record_values,
     )
-    if target is None:
+    if command:
         _refuse_serving_options(ctx)
     else:
-        serving = Serving(target, host, port, workers, factory, reload)
-        command = serving.command()
-    end_as(_run(command or (), target or "", settings, live=live, as_json=as_json))
+        command = Serving(targets[0], host, port, workers, factory, reload).command()
+    target = targets[0] if targets else ""
+    end_as(_run(command, target, settings, live=live, as_json=as_json))
 
 
 def _run(
@@ -112,12 +107,12 @@ def _run(
     with Signals() as signals, Recording(settings) as recording:
         started = time.monotonic()
         child = Child(command, recording.environment(os.environ), signals)
-        with live_report(recording.traces_so_far, wanted=live):
+        with live_report(recording.folder, recording.run, recording.traces_so_far, wanted=live):
             _wait_for_hello(child, recording, settings.hello_timeout_s)
             exit_code = _to_its_end(child)
         took_s = time.monotonic() - started
     _check_start_up(target, exit_code, recording)
-    _say_what_is_missing(recording, exit_code, took_s)
+    _say_what_is_missing(child, recording, took_s)
     with contextlib.suppress(StoreMissingError):
         show_report(recording.folder, recording.run, target=target, as_json=as_json)
     return exit_code
@@ -142,14 +137,17 @@ def _wait_for_hello(child: Child, recording: Recording, patience_s: float) -> No
             # It may have come from a helper of the app; the app itself deserves a little more.
             deadline = min(deadline, time.monotonic() + _GRACE_AFTER_TROUBLE_S)
         if time.monotonic() >= deadline:
-            reason = "; ".join(recording.troubles.values())
-            reason = reason or why_silent(child.process_id, child.arguments, recording.injected)
+            waited_s = time.monotonic() - started
+            reason = _why_silent(child, recording)
             child.end(_GRACE_TO_END_S)
             raise SilentCommandError(
-                f"No process of the command said hello within {time.monotonic() - started:.0f} s,"
-                f" so it was ended: {reason}. Start it without that, or set UNSLOW_HELLO_TIMEOUT_S"
-                f" where it only needs longer. {_BY_HAND}"
+                f"No process of the command said hello within {waited_s:.0f} s, so it was ended:"
+                f" {reason.says}. {reason.advice}."
             )
+
+
+def _why_silent(child: Child, recording: Recording) -> Reason:
+    return why_silent(recording.troubles, child.process_id, child.arguments, recording.injected)
 
 
 def _check_start_up(target: str, exit_code: int, recording: Recording) -> None:
@@ -161,25 +159,25 @@ def _check_start_up(target: str, exit_code: int, recording: Recording) -> None:
     reason = recording.troubles.get("app")
     if not target or exit_code == 0 or not (reason or exit_code == _UVICORN_COULD_NOT_START):
         return
+    says = (reason or "its start-up failed").rstrip(".")
     raise StartUpError(
-        f"{target} did not start: {reason or 'its start-up failed'}. Its last lines stand above;"
-        " mend what they name and start again."
+        f"{target} did not start: {says}. Its last lines stand above; mend what they name and start"
+        " again."
     )
 
 
-def _say_what_is_missing(recording: Recording, exit_code: int, took_s: float) -> None:
+def _say_what_is_missing(child: Child, recording: Recording, took_s: float) -> None:
     """Says why there is nothing to report, where that is so."""
     if not recording.hellos:
-        reasons = "; ".join(recording.troubles.values())
-        reasons = reasons or "no Python process with the agent in it came up"
+        reason = _why_silent(child, recording)
         says = (
-            f"the command ended by itself after {took_s:.1f} s with exit code {exit_code}, and"
-            f" nothing was recorded: {reasons}. {_BY_HAND}"
+            f"the command ended by itself after {took_s:.1f} s, and nothing was recorded:"
+            f" {reason.says}. {reason.advice}"
         )
     elif not recording.servers:
         says = (
             "nothing was recorded: the agent was there, but no app came up at a server that it"
-            f" knows (uvicorn, hypercorn, granian, gunicorn), nor a Starlette app. {_BY_HAND}"
+            f" knows (uvicorn, hypercorn, granian, gunicorn). If one is served, {BY_HAND}"
         )
     elif recording.saw_no_request:
         says = "the app was served, but no request reached it while it was"

@@ -21,6 +21,7 @@ from ..model.trace import (
     SQL,
     UNEXPLAINED,
     Place,
+    Slice,
     Trace,
 )
 from .blame import Waited
@@ -157,16 +158,22 @@ def _details(group: Sequence[Seen]) -> dict[str, tuple[Detail, ...]]:
     counts: dict[int, dict[tuple[str, Place | None, str], int]] = defaultdict(
         lambda: defaultdict(int)
     )
+    most: dict[tuple[str, Place | None, str], float] = defaultdict(float)
     for one in group:
         for piece in one.receipt.pieces:
             if piece.segment in _DETAILED and piece.segment != OWN_CODE:
                 key = (_what(piece), piece.place, "")
                 totals[piece.segment][key] += piece.end_ns - piece.start_ns
-                counts[piece.segment][key] += 1
+        for lane in one.trace.lanes:
+            for part in lane.slices:
+                if part.segment in _DETAILED:
+                    counts[part.segment][_what(part), part.place, ""] += 1
         for place, ns in _own_places(one).items():
             totals[OWN_CODE]["", place, ""] += ns
-        for culprit, (least, most) in one.waited.by_culprit.items():
-            totals[LOOP_BUSY][culprit.what, culprit.place, culprit.route] += (least + most) / 2
+        for who, (least_ns, most_ns) in one.waited.by_culprit.items():
+            culprit = (who.what, who.place, who.route)
+            totals[LOOP_BUSY][culprit] += least_ns
+            most[culprit] += most_ns
     return {
         SEGMENTS[segment]: tuple(
             Detail(
@@ -175,14 +182,23 @@ def _details(group: Sequence[Seen]) -> dict[str, tuple[Detail, ...]]:
                 what=what,
                 route=route,
                 count=counts[segment][what, place, route] / len(group) or None,
+                most_ms=_upper_bound(segment, ns, most[what, place, route], len(group)),
             )
-            for (what, place, route), ns in sorted(found.items(), key=lambda item: -item[1])
+            for (what, place, route), ns in sorted(
+                found.items(), key=lambda item: -max(item[1], most[item[0]])
+            )
         )
         for segment, found in sorted(totals.items())
     }
 
 
-def _what(piece: Piece) -> str:
+def _upper_bound(segment: int, least_ns: float, most_ns: float, count: int) -> float | None:
+    if segment != LOOP_BUSY or most_ns <= least_ns:
+        return None
+    return most_ns / count / 1e6
+
+
+def _what(piece: Piece | Slice) -> str:
     what = piece.what
     if isinstance(what, tuple):
         return str(what[0])

@@ -17,7 +17,6 @@ from ..model.trace import UNEXPLAINED
 from ..patching import Patches
 from .place import own_code
 
-
 _LONG_WAIT_NS = 1_000_000
 """A wait this long is looked at: reading the chain of awaits takes about 2 us."""
 

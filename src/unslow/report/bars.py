@@ -28,7 +28,7 @@ class Fill(NamedTuple):
 
 
 FILLS: Final[Mapping[str, Fill]] = {
-    "own-code": Fill("█", "#", "red"),
+    "own-code": Fill("█", "#", "green3"),
     "validation": Fill("▙", "v", "orange3"),
     "serialization": Fill("▚", "s", "gold3"),
     "hydration": Fill("▒", "h", "magenta"),
@@ -36,12 +36,12 @@ FILLS: Final[Mapping[str, Fill]] = {
     "framework": Fill("▄", "f", "sandy_brown"),
     "gc": Fill("╬", "g", "hot_pink"),
     "probe": Fill("▖", "p", "bright_black"),
-    "sql": Fill("░", "=", "dodger_blue2"),
-    "rows": Fill("═", "r", "deep_sky_blue1"),
+    "sql": Fill("░", "=", "deep_sky_blue1"),
+    "rows": Fill("═", "r", "dodger_blue1"),
     "connect": Fill("/", "/", "cyan"),
     "pool-wait": Fill("║", "w", "bright_cyan"),
     "cache": Fill("X", "X", "spring_green3"),
-    "remote": Fill("▌", "^", "green"),
+    "remote": Fill("▌", "^", "turquoise2"),
     "thread-queue": Fill("≡", "t", "dark_sea_green4"),
     "receive": Fill("<", "<", "chartreuse3"),
     "send": Fill(">", ">", "dark_cyan"),
@@ -117,7 +117,8 @@ def legend(receipt: Mapping[str, float], loop_busy_most_ms: float, width: int) -
     for name, ms in parts_of(receipt):
         fill = FILLS.get(name, _UNKNOWN)
         amount = bare_milliseconds(ms)
-        if name == SEGMENTS[LOOP_BUSY] and bare_milliseconds(loop_busy_most_ms) != amount:
-            amount += f" (at most {bare_milliseconds(loop_busy_most_ms)})"
+        most = bare_milliseconds(loop_busy_most_ms)
+        if name == SEGMENTS[LOOP_BUSY] and loop_busy_most_ms > ms and most != amount:
+            amount += f" (at most {most})"
         items.append(Text.assemble((fill.sign, fill.colour), f" {name} {amount}"))
     return flow(items, width, first=" " * _INDENT, indent=_INDENT)

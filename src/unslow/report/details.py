@@ -18,7 +18,7 @@ from ..model.trace import (
     SEGMENTS,
     SQL,
 )
-from .lines import flow, shorten_shape
+from .lines import flow, sentence, shorten_shape
 from .numbers import (
     average,
     bare_milliseconds,
@@ -75,8 +75,15 @@ def _segments(endpoint: Endpoint) -> list[str]:
 
 
 def _row(label: str, amount: str, items: Sequence[Text | str], page: Page) -> list[Text]:
-    head = f"{'':{MARGIN}}{label:<{_LABEL_WIDTH}}{amount:>{_AMOUNT_WIDTH}}"
-    return flow(items, page.width, first=f"{head}  ", indent=_TEXT_AT)
+    return flow(items, page.width, first=_begin(label, amount), indent=_TEXT_AT)
+
+
+def _remark(label: str, amount: str, text: str, page: Page) -> list[Text]:
+    return sentence(text, page.width, first=_begin(label, amount), indent=_TEXT_AT)
+
+
+def _begin(label: str, amount: str) -> str:
+    return f"{'':{MARGIN}}{label:<{_LABEL_WIDTH}}{amount:>{_AMOUNT_WIDTH}}  "
 
 
 def _matters(ms: float, endpoint: Endpoint) -> bool:
@@ -206,13 +213,13 @@ def _rest(endpoint: Endpoint, page: Page) -> Iterator[Text]:
     """What no bar can show."""
     if _matters(endpoint.blocked_loop_ms, endpoint):
         text = "its own waits held the event loop"
-        yield from _row("blocked-loop", milliseconds(endpoint.blocked_loop_ms), [text], page)
+        yield from _remark("blocked-loop", milliseconds(endpoint.blocked_loop_ms), text, page)
     if endpoint.off_cpu_ms is not None and _matters(endpoint.off_cpu_ms, endpoint):
         text = "ready, but not on a CPU (run queue, GIL)"
-        yield from _row("off-cpu", milliseconds(endpoint.off_cpu_ms), [text], page)
+        yield from _remark("off-cpu", milliseconds(endpoint.off_cpu_ms), text, page)
     if _matters(endpoint.overlap_ms, endpoint):
         text = "side by side with what the bar shows"
-        yield from _row("overlap", milliseconds(endpoint.overlap_ms), [text], page)
+        yield from _remark("overlap", milliseconds(endpoint.overlap_ms), text, page)
     if endpoint.after_response_ms:
         parts = sorted(endpoint.after_response_ms.items(), key=lambda part: -part[1])
         items = [f"{name} {bare_milliseconds(ms)}" for name, ms in parts if ms >= _SMALLEST_MS]
@@ -222,4 +229,4 @@ def _rest(endpoint: Endpoint, page: Page) -> Iterator[Text]:
 
 def _dropped(endpoint: Endpoint, page: Page) -> list[Text]:
     count = counted(endpoint.dropped_slices_count, "slice")
-    return _row("dropped", count, ["not kept: their time may be unexplained"], page)
+    return _remark("dropped", count, "not kept: their time may be unexplained", page)

@@ -21,7 +21,6 @@ BARS_COUNT: Final = 12
 _SMALLEST_SHARE: Final = 0.01
 _NOTED_GROWTH: Final = 1.1
 _ENOUGH_ROUTE_WIDTH: Final = 36
-_LEAST_ROUTE_WIDTH: Final = 24
 
 
 def endpoints(report: Report, page: Page) -> Iterator[Text]:
@@ -87,10 +86,10 @@ def _receipt(endpoint: Endpoint, page: Page) -> Iterator[Text]:
 def _others(others: Sequence[Endpoint], total_ms: float, page: Page) -> Iterator[Text]:
     share = percent(sum(map(_total_ms, others)), total_ms)
     yield Text(f"{counted(len(others), 'more endpoint')}, {share} of all time", "bold")
-    room = page.width - _LEAST_ROUTE_WIDTH - MARGIN - GAP
-    columns = fitting(columns_of(_numbers(), others), room)
     longest = max(cell_len(_name(one)) for one in others)
-    width = min(longest, page.width - MARGIN - GAP - width_of(columns))
+    room = page.width - MARGIN - GAP
+    columns = fitting(columns_of(_numbers(), others), room - min(longest, page.width // 3))
+    width = min(longest, room - width_of(columns))
     for endpoint in others:
         yield Text.assemble(" " * MARGIN, _named(endpoint, width, row_text(columns, endpoint)))
 

@@ -11,6 +11,8 @@ from rich.text import Text
 
 ELLIPSIS: Final = "…"
 SEPARATOR: Final = " · "
+_ITEM_TAIL: Final = 0.75
+"""A place ends with its file, line and function, a sentence with its numbers."""
 
 _SPACE: Final = re.compile(r"\s+")
 _FIRST_FROM: Final = re.compile(r"[()]|\bFROM\b", re.IGNORECASE)
@@ -32,10 +34,10 @@ def shorten(text: str, width: int, tail: float = 0.5) -> str:
 
 
 def shorten_text(text: Text, width: int) -> Text:
-    """The same for styled text."""
+    """The same for an item of a line, of which the end says more than the beginning."""
     if text.cell_len <= width:
         return text
-    head_count, tail_count = _kept(text.plain, width, 0.5)
+    head_count, tail_count = _kept(text.plain, width, _ITEM_TAIL)
     tail = text[len(text) - tail_count :] if tail_count else Text()
     return Text.assemble(text[:head_count], ELLIPSIS[:width], tail)
 

@@ -338,7 +338,7 @@ def test_a_pool_records_wait_hold_and_reset(bench: Bench, database_url: str, run
 
     address = urlsplit(database_url)
     name = f"asyncpg {address.hostname}:{address.port}{address.path}"
-    assert [(POOL_WAIT, f"{name} pool 1-2")] == slices(trace, POOL_WAIT)
+    assert sum(lasted_ms(trace, POOL_WAIT)) < 5
     assert [(CONNECT, name)] == slices(trace, CONNECT)
     ((held, start, end, place),) = trace.holds
     assert f"{name} pool 1-2" == held
@@ -395,6 +395,7 @@ def test_a_pool_that_is_held_is_waited_for_by_one_and_held_by_the_other(
 
     (hold,) = held.holds
     (wait,) = [one for one in waited.root.slices if one[2] == POOL_WAIT]
+    assert hold[0] == wait[3]
     assert 45 <= lasted_ms(waited, POOL_WAIT)[0] <= 80
     assert 50 <= (hold[2] - hold[1]) / 1e6 <= 80
     # The wait ends when the hold does.
@@ -518,7 +519,7 @@ def test_requests_at_once_never_mix(bench: Bench, database_url: str, run: Any) -
         sleeping, plain = f"SELECT {number}, pg_sleep(0.001)", f"SELECT {number}"
         assert [sleeping] * 3 + [plain] == [one.text for one in trace.statements]
         assert [(SQL, 0), (SQL, 1), (SQL, 2), (SQL, 3)] == slices(trace, SQL)
-        assert 2 == len(slices(trace, POOL_WAIT)) == len(trace.holds)
+        assert 2 == len(trace.holds)
         assert all(end > start for _, start, end, _ in trace.holds)
 
 

@@ -370,7 +370,8 @@ def test_the_patched_functions_look_like_the_originals_and_all_of_them_are_given
     for original, replaced in changed:
         assert original.__qualname__ == replaced.__qualname__
         assert inspect.signature(original) == inspect.signature(replaced)
-        assert inspect.iscoroutinefunction(original) == inspect.iscoroutinefunction(replaced)
+        # redis-py 6 and 7 hide some of their coroutine functions behind a decorator.
+        assert inspect.iscoroutinefunction(original) <= inspect.iscoroutinefunction(replaced)
     assert before == [dict(vars(owner)) for owner in owners]
 
 

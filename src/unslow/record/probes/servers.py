@@ -155,10 +155,11 @@ def _noting_failure(installation: Installation) -> Callable[[Callable[..., Any]]
 
 def _failed(installation: Installation, error: BaseException) -> None:
     """Tells why the app could not be loaded; uvicorn says it in the error behind its exit."""
-    cause = error.__context__ if isinstance(error, SystemExit) and error.__context__ else error
+    cause = error.__context__ if isinstance(error, SystemExit) else None
+    says = f"{type(error).__name__}: {error}" if cause is None else str(cause)
     try:
         if installation.recorder.on_app_failed is not None:
-            installation.recorder.on_app_failed(f"{type(cause).__name__}: {cause}")
+            installation.recorder.on_app_failed(says)
     except Exception as ours:
         installation.broke(ours)
 

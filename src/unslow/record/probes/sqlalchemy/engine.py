@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
 from ....current import LANE, clock
 from ....model.trace import ORM
 from ...place import caller_place
 from ...probe import Installation
 from . import pool, rows
-from .statements import Dialects
+from .statements import Dialects, Make
 
-_ORM_STATEMENT = "_result_disable_adapt_to_context"
+_ORM_STATEMENT: Final = "_result_disable_adapt_to_context"
 """The execution option of statements that come from a session, where their time is noted."""
 
 
@@ -34,7 +34,7 @@ def install(installation: Installation) -> None:
     installation.cover(f"sqlalchemy {sqlalchemy.__version__}")
 
 
-def _new_engine(installation: Installation, dialects: Dialects) -> Callable[[Any], Any]:
+def _new_engine(installation: Installation, dialects: Dialects) -> Make:
     """Dialects may be loaded after us: those of new engines are recorded when they come."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,9 +43,7 @@ def _new_engine(installation: Installation, dialects: Dialects) -> Callable[[Any
             original(self, *args, **kwargs)
             try:
                 dialects.adopt(type(self.dialect))
-                installation.cover(
-                    f"sqlalchemy engine {self.dialect.name}+{self.dialect.driver}"
-                )
+                installation.cover(f"sqlalchemy engine {self.dialect.name}+{self.dialect.driver}")
             except Exception as error:
                 installation.broke(error)
 

@@ -16,9 +16,10 @@ from .statements import ORIGIN
 class _Origin:
     """Where a statement comes from, known before it is sent."""
 
-    __slots__ = ("index", "parent", "relationship", "row_key")
+    __slots__ = ("index", "parent", "relationship", "row_key", "trace_number")
 
-    def __init__(self) -> None:
+    def __init__(self, trace_number: int) -> None:
+        self.trace_number = trace_number
         self.index = -1
         self.parent: _Origin | None = None
         self.relationship: Any = None
@@ -57,10 +58,11 @@ def install(installation: Installation) -> None:
     installation.patches.on_undo(lambda: event.remove(Session, "do_orm_execute", tag))
 
 
-def _origin_of(lane: Lane, execution: Any, tag: type) -> _Origin:
-    origin = _Origin()
+def _origin_of(lane: Lane, execution: Any, tag: Any) -> _Origin:
+    origin = _Origin(lane.trace.number)
     tags = [option for option in execution.user_defined_options if isinstance(option, tag)]
-    if tags and tags[-1].payload.index < len(lane.trace.statements):
+    # An object may have been loaded by an earlier request.
+    if tags and tags[-1].payload.trace_number == origin.trace_number:
         origin.parent = tags[-1].payload
     path = execution.loader_strategy_path
     state = execution.lazy_loaded_from

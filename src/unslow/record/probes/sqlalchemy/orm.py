@@ -44,9 +44,9 @@ def install(installation: Installation) -> None:
     for name in _WORK:
         replace(Session, name, _work)
     for private_name in (private.LAZY_LOAD, private.FLUSH):
-        missing = private.unknown((private_name,))
+        missing = private.unknown(private_name)
         if missing:
-            installation.cover("sqlalchemy orm: part of it", "off", missing)
+            installation.cover(f"sqlalchemy {private_name.path}", "off", missing)
         else:
             replace(*private.locate(private_name), _work)
     hydration.install(installation)

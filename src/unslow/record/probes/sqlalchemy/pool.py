@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ....current import LANE, clock
@@ -12,26 +12,31 @@ from ....model.trace import CONNECT, POOL_WAIT
 from ...place import caller_place
 from ...probe import Installation
 from . import private
+from .statements import Make
 
-_SHORTEST_NS = 20_000
-"""Below this a connection was there or had nothing to reset: no wait, only SQLAlchemy's work."""
-_HOLD = "unslow_hold"
+_SHORTEST_NS: Final = 20_000
+"""Below this a connection was there, or had nothing to undo: no wait, only SQLAlchemy's work."""
+_HOLD: Final = "unslow_hold"
+"""The attribute of a connection that was taken under which its hold stands."""
 
 _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""By pool."""
 
 
 def install(installation: Installation) -> None:
     """Replaces the opening of connections and their way back into the pool."""
-    missing = private.unknown((private.CONNECT, private.CHECKIN))
+    missing = private.unknown(private.CONNECT, private.CHECKIN)
     if missing:
-        installation.cover("sqlalchemy pool connections", "off", missing)
+        installation.cover("sqlalchemy connections", "off", missing)
         return
     installation.patches.replace(*private.locate(private.CONNECT), _connect)
     installation.patches.replace(*private.locate(private.CHECKIN), _give_back)
 
 
-def take(installation: Installation) -> Callable[[Any], Any]:
+def take(installation: Installation) -> Make:
     """For `Engine.raw_connection`, through which every connection of an engine is taken."""
+    # Without its end a hold would be a lie.
+    holds = not private.unknown(private.CHECKIN)
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
@@ -52,10 +57,12 @@ def take(installation: Installation) -> Callable[[Any], Any]:
                 end = clock()
                 if end - start >= _SHORTEST_NS:
                     lane.add(POOL_WAIT, start, end, name, place)
-            held = connection.__dict__
-            if _HOLD not in held:
-                held[_HOLD] = hold = [name, end, 0, place]
-                lane.trace.holds.append(hold)
+            if holds:
+                held = connection.__dict__
+                # A pool per thread gives the same connection several times.
+                if _HOLD not in held and lane.trace.left > 0:
+                    held[_HOLD] = hold = [name, end, 0, place]
+                    lane.trace.holds.append(hold)
             return connection
 
         return raw_connection

@@ -33,9 +33,7 @@ CHECKIN: Final = PrivateName(
     "sqlalchemy.pool.base", "_ConnectionFairy._checkin", ("self", "transaction_was_reset")
 )
 
-FETCH_ALL: Final = PrivateName(
-    "sqlalchemy.engine.cursor", "CursorResult._fetchall_impl", ("self",)
-)
+FETCH_ALL: Final = PrivateName("sqlalchemy.engine.cursor", "CursorResult._fetchall_impl", ("self",))
 FETCH_MANY: Final = PrivateName(
     "sqlalchemy.engine.cursor", "CursorResult._fetchmany_impl", ("self", "size")
 )

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, Final
 
-from ....current import LANE, clock
+from ....current import LANE, OpenStatement, clock
 from ....model.trace import ROWS
 from ...probe import Installation
 from . import private
+from .statements import ended, statement_of
 
-_SHORTEST_ROW_NS = 20_000
-"""A single row is kept as a slice only when it had to be waited for: a loop takes thousands."""
+_SHORTEST_ROW_NS: Final = 20_000
+"""A single row is kept as a slice only when it was waited for: loops take thousands of them."""
 
 
 def install(installation: Installation) -> None:
     """Replaces the fetches of results."""
-    missing = private.unknown(private.FETCHES)
+    missing = private.unknown(*private.FETCHES)
     if missing:
         installation.cover("sqlalchemy rows", "off", missing)
         return
@@ -35,16 +36,14 @@ def _all(original: Callable[..., Any]) -> Callable[..., Any]:
         lane = LANE.get()
         if lane is None:
             return original(self)
-        statement = getattr(self.context, "unslow_statement", None)
+        statement = statement_of(self.context)
         lane.inside_sql += 1
         start = clock()
         try:
             rows = original(self)
         finally:
-            lane.add(ROWS, start, clock(), None if statement is None else statement.index)
-            lane.inside_sql -= 1
-        if statement is not None:
-            statement.rows_count = (statement.rows_count or 0) + len(rows)
+            ended(lane, ROWS, start, statement, self.context)
+        _count(statement, rows)
         return rows
 
     return fetch
@@ -56,16 +55,14 @@ def _many(original: Callable[..., Any]) -> Callable[..., Any]:
         lane = LANE.get()
         if lane is None:
             return original(self, size)
-        statement = getattr(self.context, "unslow_statement", None)
+        statement = statement_of(self.context)
         lane.inside_sql += 1
         start = clock()
         try:
             rows = original(self, size)
         finally:
-            lane.add(ROWS, start, clock(), None if statement is None else statement.index)
-            lane.inside_sql -= 1
-        if statement is not None:
-            statement.rows_count = (statement.rows_count or 0) + len(rows)
+            ended(lane, ROWS, start, statement, self.context)
+        _count(statement, rows)
         return rows
 
     return fetch
@@ -73,31 +70,31 @@ def _many(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _one(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def fetch(self: Any, *hard_close: Any, **named: Any) -> Any:
+    def fetch(self: Any, hard_close: bool = False) -> Any:
         lane = LANE.get()
         if lane is None:
-            return original(self, *hard_close, **named)
-        statement = getattr(self.context, "unslow_statement", None)
+            return original(self, hard_close)
+        statement = statement_of(self.context)
         lane.inside_sql += 1
         start = clock()
         try:
-            row = original(self, *hard_close, **named)
+            row = original(self, hard_close)
         finally:
-            end = clock()
-            lane.inside_sql -= 1
-            if end - start >= _SHORTEST_ROW_NS:
-                lane.add(ROWS, start, end, None if statement is None else statement.index)
-        if statement is not None:
-            statement.rows_count = (statement.rows_count or 0) + (row is not None)
+            if clock() - start >= _SHORTEST_ROW_NS:
+                ended(lane, ROWS, start, statement, self.context)
+            else:
+                lane.inside_sql -= 1
+        if statement is not None and row is not None:
+            statement.rows_count = (statement.rows_count or 0) + 1
         return row
 
     return fetch
 
 
-def _each(original: Callable[..., Any]) -> Callable[..., Any]:
+def _each(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     @wraps(original)
     def fetch(self: Any) -> Iterator[Any]:
-        statement = None if LANE.get() is None else getattr(self.context, "unslow_statement", None)
+        statement = None if LANE.get() is None else statement_of(self.context)
         if statement is None:
             return original(self)
         return _counted(original(self), statement)
@@ -105,7 +102,7 @@ def _each(original: Callable[..., Any]) -> Callable[..., Any]:
     return fetch
 
 
-def _counted(rows: Iterator[Any], statement: Any) -> Iterator[Any]:
+def _counted(rows: Iterator[Any], statement: OpenStatement) -> Iterator[Any]:
     count = 0
     try:
         for row in rows:
@@ -116,18 +113,24 @@ def _counted(rows: Iterator[Any], statement: Any) -> Iterator[Any]:
 
 
 def _buffer(original: Callable[..., Any]) -> Callable[..., Any]:
+    """For rows that a server-side cursor brings while a loop takes them one by one."""
+
     @wraps(original)
     def fill(self: Any, result: Any, dbapi_cursor: Any) -> Any:
         lane = LANE.get()
         if lane is None:
             return original(self, result, dbapi_cursor)
-        statement = getattr(result.context, "unslow_statement", None)
+        statement = statement_of(result.context)
         lane.inside_sql += 1
         start = clock()
         try:
             return original(self, result, dbapi_cursor)
         finally:
-            lane.add(ROWS, start, clock(), None if statement is None else statement.index)
-            lane.inside_sql -= 1
+            ended(lane, ROWS, start, statement, result.context)
 
     return fill
+
+
+def _count(statement: OpenStatement | None, rows: Any) -> None:
+    if statement is not None and hasattr(rows, "__len__"):
+        statement.rows_count = (statement.rows_count or 0) + len(rows)

@@ -7,6 +7,7 @@ raises.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import wraps
 from threading import Lock
@@ -14,8 +15,11 @@ from typing import Any, Final
 
 from ....current import LANE, Lane, OpenStatement, clock
 from ....model.trace import CONNECT, SQL
+from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation
+
+log = logging.getLogger("unslow")
 
 Make = Callable[[Any], Any]
 """What makes a replacement of an original."""
@@ -106,8 +110,7 @@ def _execute(installation: Installation) -> Make:
             try:
                 return original(self, cursor, statement, parameters, context)
             finally:
-                lane.add(SQL, start, clock(), sent.index)
-                lane.inside_sql -= 1
+                ended(lane, SQL, start, sent, context)
 
         return do_execute
 
@@ -136,8 +139,7 @@ def _execute_many(installation: Installation) -> Make:
             try:
                 return original(self, cursor, statement, parameters, context)
             finally:
-                lane.add(SQL, start, clock(), sent.index)
-                lane.inside_sql -= 1
+                ended(lane, SQL, start, sent, context)
 
         return do_executemany
 
@@ -163,12 +165,37 @@ def _execute_no_params(installation: Installation) -> Make:
             try:
                 return original(self, cursor, statement, context)
             finally:
-                lane.add(SQL, start, clock(), sent.index)
-                lane.inside_sql -= 1
+                ended(lane, SQL, start, sent, context)
 
         return do_execute_no_params
 
     return make
+
+
+def ended(
+    lane: Lane, segment: int, start_ns: int, sent: OpenStatement | None, context: Any
+) -> None:
+    """Keeps the slice of a driver's call that was made with `inside_sql` raised; never raises."""
+    end = clock()
+    lane.inside_sql -= 1
+    lane.add(segment, start_ns, end, None if sent is None else sent.index)
+    if end - start_ns > LEAST_WAIT_NS and context is not None:
+        try:
+            connection = context.root_connection
+            if not connection.closed and not connection.invalidated:
+                _note_arrival(lane, connection.connection, start_ns)
+        except Exception:
+            log.debug("no arrival of an answer: %r", context, exc_info=True)
+
+
+def _note_arrival(lane: Lane, connection: Any, start_ns: int) -> None:
+    """For drivers of asyncio, whose answer may have lain there while the loop was busy."""
+    driver_connection = connection.driver_connection
+    transport = getattr(driver_connection, "_transport", None)
+    if transport is not None:
+        note_arrival(lane, transport.get_extra_info("socket"), start_ns)
+    elif hasattr(driver_connection, "fileno"):
+        note_arrival(lane, driver_connection.fileno(), start_ns)
 
 
 def _end(text: str) -> Make:

@@ -1,0 +1,361 @@
+"""What an endpoint can spend its time on: each deed takes a known or self-measured time.
+
+`AWAITED` is for the event loop, `CALLED` for a thread, or for an `async def` that holds its loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from time import perf_counter_ns
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import asyncpg
+import psycopg
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from tests.calibration.truth import note, spent
+from tests.calibration.world import Item, Plain, World, spin
+
+OWN_MS = 20.0
+SLEEP_S = 0.02
+REMOTE_MS = 40
+HELD_S = 0.03
+SLOW_SQL = "SELECT pg_sleep(0.02)"
+SLOW_ROWS = "SELECT pg_sleep(0.004), i FROM generate_series(1, 6) i"
+"""Each two rows take 8 ms."""
+
+AwaitedDeed = Callable[[World], Awaitable[Any]]
+CalledDeed = Callable[[World], Any]
+
+
+# Computing and blocking: the same in both worlds.
+
+
+def own_code(_: World) -> None:
+    with spent("own-code"):
+        spin(OWN_MS)
+
+
+def blocking(_: World) -> None:
+    with spent("blocking"):
+        time.sleep(SLEEP_S)
+
+
+def collection(_: World) -> None:
+    with spent("gc"):
+        gc.collect()
+
+
+def awaited(deed: CalledDeed) -> AwaitedDeed:
+    """A deed that holds the loop."""
+
+    async def held(world: World) -> None:
+        deed(world)
+
+    return held
+
+
+# On the event loop.
+
+
+async def asyncpg_sql(world: World) -> None:
+    connection = await world.asyncpg_pool.acquire()
+    with spent("sql"):
+        await connection.execute(SLOW_SQL)
+    with spent("connect"):
+        # It resets the connection, which is a statement of its own.
+        await world.asyncpg_pool.release(connection)
+
+
+async def asyncpg_rows(world: World) -> None:
+    connection = await world.asyncpg_pool.acquire()
+    async with connection.transaction():
+        with spent("sql"):
+            cursor = await connection.cursor(SLOW_ROWS)
+        for _ in range(3):
+            with spent("rows"):
+                await cursor.fetch(2)
+    with spent("connect"):
+        await world.asyncpg_pool.release(connection)
+
+
+async def asyncpg_connect(world: World) -> None:
+    with spent("connect"):
+        connection = await asyncpg.connect(world.slow_url)
+    with spent("connect"):
+        await connection.close()
+
+
+async def asyncpg_pool_wait(world: World) -> None:
+    taken = asyncio.Event()
+
+    async def hold() -> None:
+        async with world.narrow_asyncpg_pool.acquire():
+            taken.set()
+            await asyncio.sleep(HELD_S)
+
+    async with outside(hold):
+        with spent("unexplained"):
+            await taken.wait()
+        with spent("pool-wait"):
+            connection = await world.narrow_asyncpg_pool.acquire()
+        with spent("connect"):
+            await world.narrow_asyncpg_pool.release(connection)
+
+
+class outside:  # noqa: N801  # reads like the function that it stands for
+    """Runs something beside the request, as another one would: in a context of its own."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work = work
+
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._work(), context=Context())
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._task
+
+
+async def engine_sql(world: World) -> None:
+    async with world.async_engine.connect() as connection:
+        with spent("orm"):
+            await connection.execute(text(SLOW_SQL))
+
+
+async def engine_rows(world: World) -> None:
+    async with world.async_engine.connect() as connection:
+        with spent("orm"):
+            result = await connection.stream(
+                text(SLOW_ROWS), execution_options={"yield_per": 2}
+            )
+        with spent("rows"):
+            await result.fetchall()
+
+
+async def engine_connect(world: World) -> None:
+    with spent("connect"):
+        connection = await world.slow_async_engine.connect()
+    with spent("connect"):
+        await connection.close()
+
+
+async def engine_pool_wait(world: World) -> None:
+    taken = asyncio.Event()
+
+    async def hold() -> None:
+        async with world.narrow_async_engine.connect():
+            taken.set()
+            await asyncio.sleep(HELD_S)
+
+    async with outside(hold):
+        with spent("unexplained"):
+            await taken.wait()
+        with spent("pool-wait"):
+            connection = await world.narrow_async_engine.connect()
+        with spent("connect"):
+            await connection.close()
+
+
+async def session_hydration(world: World) -> None:
+    async with AsyncSession(world.async_engine) as session:
+        with spent("orm"):
+            (await session.scalars(select(Item))).all()
+
+
+async def session_orm(world: World) -> None:
+    async with AsyncSession(world.async_engine) as session:
+        for number in range(20):
+            with spent("orm"):
+                await session.execute(composed(number))
+
+
+def composed(number: int) -> Any:
+    """A statement that is new each time, so that it has to be compiled."""
+    columns = [func.coalesce(Plain.id + number, index).label(f"c{index}") for index in range(15)]
+    return select(*columns).where(Plain.id == number).limit(1)
+
+
+async def redis_cache(world: World) -> None:
+    with spent("cache"):
+        await world.async_redis.get("key")
+
+
+async def httpx_remote(world: World) -> None:
+    with spent("remote"):
+        await world.async_httpx_client.get(f"{world.remote_url}/{REMOTE_MS}")
+
+
+async def aiohttp_remote(world: World) -> None:
+    with spent("remote"):
+        async with world.aiohttp_session.get(f"{world.remote_url}/{REMOTE_MS}") as response:
+            await response.read()
+
+
+async def anyio_thread_queue(world: World) -> None:
+    limiter = anyio.CapacityLimiter(1)
+    taken = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        loop.call_soon_threadsafe(taken.set)
+        world.stop.wait(HELD_S)
+
+    async with outside(lambda: anyio.to_thread.run_sync(hold, limiter=limiter)):
+        with spent("unexplained"):
+            await taken.wait()
+        asked = perf_counter_ns()
+        await anyio.to_thread.run_sync(note, "thread-queue", asked, limiter=limiter)
+
+
+async def asyncio_sleep(_: World) -> None:
+    with spent("unexplained"):
+        await asyncio.sleep(SLEEP_S)
+
+
+# Called, in a thread or on the loop.
+
+
+def psycopg_sql(world: World) -> None:
+    with world.psycopg_pool.connection() as connection, spent("sql"):
+        connection.execute(SLOW_SQL)
+
+
+def psycopg_rows(world: World) -> None:
+    with world.psycopg_pool.connection() as connection, connection.cursor("slow") as cursor:
+        with spent("sql"):
+            cursor.execute(SLOW_ROWS)
+        for _ in range(3):
+            with spent("rows"):
+                cursor.fetchmany(2)
+
+
+def psycopg_connect(world: World) -> None:
+    with spent("connect"):
+        connection = psycopg.connect(world.slow_url)
+    connection.close()
+
+
+def psycopg_pool_wait(world: World) -> None:
+    with held_by_a_thread(world, world.narrow_psycopg_pool.connection):
+        with spent("pool-wait"):
+            connection = world.narrow_psycopg_pool.getconn()
+        world.narrow_psycopg_pool.putconn(connection)
+
+
+class held_by_a_thread:  # noqa: N801  # reads like the function that it stands for
+    """A thread beside the request takes something and holds it for a while."""
+
+    def __init__(self, world: World, take: Callable[[], Any]) -> None:
+        self._world = world
+        self._take = take
+        self._taken = threading.Event()
+        self._thread = threading.Thread(target=self._hold)
+
+    def _hold(self) -> None:
+        with self._take():
+            self._taken.set()
+            self._world.stop.wait(HELD_S)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        # Waiting here is own code that does nothing: no probe knows this lock.
+        with spent("own-code"):
+            self._taken.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with spent("own-code"):
+            self._thread.join()
+
+
+def plain_engine_sql(world: World) -> None:
+    with world.engine.connect() as connection, spent("orm"):
+        connection.execute(text(SLOW_SQL))
+
+
+def plain_engine_connect(world: World) -> None:
+    with spent("connect"):
+        connection = world.slow_engine.connect()
+    connection.close()
+
+
+def plain_engine_pool_wait(world: World) -> None:
+    with held_by_a_thread(world, world.narrow_engine.connect):
+        with spent("pool-wait"):
+            connection = world.narrow_engine.connect()
+        connection.close()
+
+
+def plain_session_hydration(world: World) -> None:
+    with Session(world.engine) as session, spent("orm"):
+        session.scalars(select(Item)).all()
+
+
+def plain_session_orm(world: World) -> None:
+    with Session(world.engine) as session:
+        for number in range(20):
+            with spent("orm"):
+                session.execute(composed(number))
+
+
+def plain_redis_cache(world: World) -> None:
+    with spent("cache"):
+        world.redis.get("key")
+
+
+def requests_remote(world: World) -> None:
+    with spent("remote"):
+        world.requests_session.get(f"{world.remote_url}/{REMOTE_MS}")
+
+
+def plain_httpx_remote(world: World) -> None:
+    with spent("remote"):
+        world.httpx_client.get(f"{world.remote_url}/{REMOTE_MS}")
+
+
+AWAITED: dict[str, AwaitedDeed] = {
+    "own-code": awaited(own_code),
+    "asyncpg-sql": asyncpg_sql,
+    "redis-cache": redis_cache,
+    "gc": awaited(collection),
+    "engine-rows": engine_rows,
+    "blocking": awaited(blocking),
+    "asyncpg-connect": asyncpg_connect,
+    "session-hydration": session_hydration,
+    "httpx-remote": httpx_remote,
+    "asyncpg-pool-wait": asyncpg_pool_wait,
+    "session-orm": session_orm,
+    "anyio-thread-queue": anyio_thread_queue,
+    "engine-sql": engine_sql,
+    "aiohttp-remote": aiohttp_remote,
+    "engine-connect": engine_connect,
+    "asyncpg-rows": asyncpg_rows,
+    "engine-pool-wait": engine_pool_wait,
+    "unexplained": asyncio_sleep,
+}
+CALLED: dict[str, CalledDeed] = {
+    "own-code": own_code,
+    "blocking": blocking,
+    "gc": collection,
+    "psycopg-sql": psycopg_sql,
+    "psycopg-rows": psycopg_rows,
+    "psycopg-connect": psycopg_connect,
+    "psycopg-pool-wait": psycopg_pool_wait,
+    "engine-sql": plain_engine_sql,
+    "engine-connect": plain_engine_connect,
+    "engine-pool-wait": plain_engine_pool_wait,
+    "session-hydration": plain_session_hydration,
+    "session-orm": plain_session_orm,
+    "redis-cache": plain_redis_cache,
+    "requests-remote": requests_remote,
+    "httpx-remote": plain_httpx_remote,
+}
