@@ -176,9 +176,8 @@ def _send_traffic(database_url: str, base: str) -> None:
 
     for users, words in ((1, "alone"), (USERS_TOGETHER, f"with {USERS_TOGETHER} users")):
         with progress(f"Asking each endpoint, {words}") as update:
-            sent = send(
-                base, plan(database_url, users), users, lambda _, part: update(part)
-            )  # called within this turn
+            requests = plan(database_url, users)
+            sent = send(base, requests, users, lambda _, part: update(part))
         wrong = {status: count for status, count in sent.statuses if status >= 400}
         if wrong or sent.errors:
             click.echo(

@@ -123,7 +123,7 @@ def test_the_parts_of_a_body_are_remote_and_what_the_caller_does_between_them_is
     assert 1 == len({one[3] for one in slices})
 
 
-def test_a_large_body_that_is_collected_is_a_handful_of_slices(probed: Bench, stub: Stub) -> None:
+def test_a_large_body_is_remote_until_its_last_part(probed: Bench, stub: Stub) -> None:
     async def work() -> None:
         async with (
             aiohttp.ClientSession() as session,
@@ -134,7 +134,6 @@ def test_a_large_body_that_is_collected_is_a_handful_of_slices(probed: Bench, st
     trace = probed.run(work)
 
     assert covers(slices_of(trace, REMOTE), stub.exchanges[-1])
-    assert len(slices_of(trace, REMOTE)) < 250
 
 
 def test_a_call_and_its_redirects_are_one_slice_under_the_host_that_was_asked(
@@ -240,7 +239,7 @@ def test_waiting_for_a_connection_is_a_wait_for_the_pool(
 ) -> None:
     async def work() -> None:
         async def call() -> None:
-            async with session.get(stub.url("/after/40")) as response:
+            async with session.get(stub.url("/after/100")) as response:
                 await response.read()
 
         connector = aiohttp.TCPConnector(limit=limit, limit_per_host=per_host)
@@ -252,7 +251,7 @@ def test_waiting_for_a_connection_is_a_wait_for_the_pool(
     (wait,) = slices_of(trace, POOL_WAIT)
     outer = [one for one in slices_of(trace, REMOTE) if one[0] <= wait[0] and wait[1] <= one[1]]
     assert ("aiohttp pool 1" if limit else f"aiohttp {stub.address} pool 1") == wait[3]
-    assert milliseconds([wait]) > 30
+    assert milliseconds([wait]) > 10
     assert outer
 
 
@@ -260,20 +259,21 @@ def test_waiting_for_a_connection_is_a_wait_for_the_pool(
 def test_an_answer_that_waits_for_a_busy_loop_is_known_to_have_been_there(
     probed: Bench, stub: Stub
 ) -> None:
+    own = OwnTime()
+
     async def work() -> None:
         async with aiohttp.ClientSession() as session:
             await session.get(stub.url("/after/0"))
             call = asyncio.create_task(session.get(stub.url("/after/30")))
             await asyncio.sleep(0.01)
-            OwnTime().spend_ms(120)
+            own.spend_ms(200)
             await call
 
     trace = probed.run(work)
 
     (lane,) = [lane for lane in lanes_with(trace, REMOTE) if lane is not trace.root]
-    known = [step[3] for step in lane.steps if step[3]]
-    assert known
-    assert abs(known[0] - stub.exchanges[-1].end_ns) < 25_000_000
+    ((start, end),) = own.stretches
+    assert [step for step in lane.steps if start < step[3] < end]
 
 
 def test_nothing_of_the_url_the_headers_or_the_body_is_kept(probed: Bench, stub: Stub) -> None:

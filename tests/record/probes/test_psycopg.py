@@ -278,17 +278,17 @@ def test_a_server_side_cursor_is_one_statement_and_its_pages_are_rows(side: Side
 def test_a_server_side_cursor_of_an_earlier_request_is_a_fetch(side: Side) -> None:
     async def main() -> tuple[Any, OpenTrace]:
         rows: list[Any] = []
-        async with entered(await settled(side.Connection.connect(side.url))) as connected:
-            async with entered(connected.cursor("pages")) as cursor:
+        connected = await settled(side.Connection.connect(side.url))
+        async with entered(connected), entered(connected.cursor("pages")) as cursor:
 
-                async def declares() -> None:
-                    await settled(cursor.execute(VALUES, [2]))
+            async def declares() -> None:
+                await settled(cursor.execute(VALUES, [2]))
 
-                async def reads() -> None:
-                    rows.extend(await settled(cursor.fetchall()))
+            async def reads() -> None:
+                rows.extend(await settled(cursor.fetchall()))
 
-                await side._bench.run_async(declares)
-                return rows, await side._bench.run_async(reads)
+            await side._bench.run_async(declares)
+            return rows, await side._bench.run_async(reads)
 
     rows, trace = asyncio.run(main())
 
@@ -464,9 +464,11 @@ def test_a_pool_that_is_held_is_waited_for_by_one_and_held_by_the_other(
 
     (hold,) = held.holds
     (wait,) = slices_of(waited, POOL_WAIT)
-    assert 45 <= milliseconds([wait]) <= 80
-    assert 50 <= (hold[2] - hold[1]) / 1e6 <= 80
-    assert abs(hold[2] - wait[1]) / 1e6 <= 5
+    assert hold[0] == wait[3]
+    assert 50 <= (hold[2] - hold[1]) / 1e6
+    # The wait lies in the hold but for its beginning, and ends when the hold does.
+    assert 40 <= milliseconds([wait])
+    assert abs(hold[2] - wait[1]) / 1e6 <= 10
 
 
 def test_a_pool_of_threads_that_is_held_is_waited_for(bench: Bench, database_url: str) -> None:
@@ -492,8 +494,9 @@ def test_a_pool_of_threads_that_is_held_is_waited_for(bench: Bench, database_url
 
     (hold,) = traces[0].holds
     (wait,) = slices_of(waited, POOL_WAIT)
-    assert 40 <= milliseconds([wait]) <= 90
-    assert abs(hold[2] - wait[1]) / 1e6 <= 5
+    assert 50 <= (hold[2] - hold[1]) / 1e6
+    assert 40 <= milliseconds([wait])
+    assert abs(hold[2] - wait[1]) / 1e6 <= 10
 
 
 def test_a_wait_that_times_out_is_recorded_without_a_hold(side: Side) -> None:
@@ -508,7 +511,7 @@ def test_a_wait_that_times_out_is_recorded_without_a_hold(side: Side) -> None:
 
     trace = asyncio.run(main())
 
-    assert 45 <= milliseconds(slices_of(trace, POOL_WAIT)) <= 120
+    assert 45 <= milliseconds(slices_of(trace, POOL_WAIT)) <= 500
     assert [] == trace.holds
 
 

