@@ -117,6 +117,19 @@ def endpoint() -> Iterator[None]:
             truth.endpoint_ns = perf_counter_ns() - start
 
 
+class CollectionWatch:
+    """The app's own stop watch for garbage collections, forced or not."""
+
+    def __init__(self) -> None:
+        self._started_ns = 0
+
+    def __call__(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._started_ns = perf_counter_ns()
+        else:
+            note("gc", self._started_ns)
+
+
 class Truths:
     """The outermost layer inside the recorded app: opens a truth for each request.
 

@@ -110,6 +110,36 @@ class World:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
+class TimedTransport(httpx.HTTPTransport):
+    """The app's own stop watch at a client's door to the network."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        with spent("remote"):
+            return super().handle_request(request)
+
+
+class TimedAsyncTransport(httpx.AsyncHTTPTransport):
+    """The same for an awaiting client."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        with spent("remote"):
+            return await super().handle_async_request(request)
+
+
+class TimedAdapter(requests.adapters.HTTPAdapter):
+    """The same for requests."""
+
+    def send(self, *arguments: Any, **options: Any) -> requests.Response:
+        with spent("remote"):
+            return super().send(*arguments, **options)
+
+
+def _timed_session() -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", TimedAdapter())
+    return session
+
+
 def _host(url: str, port: int) -> str:
     parts = urlsplit(url)
     login = parts.netloc.rpartition("@")[0]
@@ -170,10 +200,12 @@ async def opened_world(url: str, stubs: Stubs) -> AsyncIterator[World]:
             ),
             redis=redis.Redis(**redis_address),
             async_redis=redis.asyncio.Redis(**redis_address),
-            httpx_client=stack.enter_context(httpx.Client()),
-            async_httpx_client=await stack.enter_async_context(httpx.AsyncClient()),
+            httpx_client=stack.enter_context(httpx.Client(transport=TimedTransport())),
+            async_httpx_client=await stack.enter_async_context(
+                httpx.AsyncClient(transport=TimedAsyncTransport())
+            ),
             aiohttp_session=await stack.enter_async_context(aiohttp.ClientSession()),
-            requests_session=stack.enter_context(requests.Session()),
+            requests_session=stack.enter_context(_timed_session()),
             **engines,
         )
         world.psycopg_pool.wait()

@@ -1,4 +1,4 @@
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -11,7 +11,6 @@ RECEIPTS = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(AMOUNTS, st.integers(min_value=1, max_value=200))
 def test_the_cells_of_a_bar_sum_to_its_width(amounts: list[float], width: int) -> None:
     cells = cells_of(amounts, width)
@@ -20,7 +19,6 @@ def test_the_cells_of_a_bar_sum_to_its_width(amounts: list[float], width: int) -
     assert all(count >= 0 for count in cells)
 
 
-@settings(deadline=None)
 @given(AMOUNTS)
 def test_each_part_above_one_percent_has_a_cell_and_none_is_far_from_its_share(
     amounts: list[float],
@@ -42,7 +40,6 @@ def test_a_bar_of_nothing_has_no_cells() -> None:
     assert "" == bar(dict.fromkeys(SEGMENTS, 0.0), 96).plain
 
 
-@settings(deadline=None)
 @given(RECEIPTS)
 def test_what_a_legend_names_sums_to_the_receipt(receipt: dict[str, float]) -> None:
     parts = parts_of(receipt)

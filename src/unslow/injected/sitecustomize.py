@@ -86,7 +86,6 @@ def _chain():
             found = imp.find_module(__name__, sys.path)
         except ImportError:
             return
-        del sys.modules[__name__]
         imp.load_module(__name__, *found)
         return
     from importlib.machinery import PathFinder

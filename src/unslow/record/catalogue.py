@@ -9,10 +9,10 @@ from .probe import Probe
 PROBES: Final = (
     Probe("aiohttp", ("aiohttp.client",)),
     Probe("asyncpg", ("asyncpg",)),
-    Probe("blocking", ("time", "subprocess", "pathlib")),
-    Probe("fastapi", ("fastapi.routing",)),
+    Probe("blocking", ("builtins", "os", "pathlib", "subprocess", "time")),
+    Probe("fastapi", ("fastapi.applications", "fastapi.routing")),
     Probe("garbage", ("gc",)),
-    Probe("httpx", ("httpx", "httpx2")),
+    Probe("httpx", ("httpx", "httpx2", "httpcore", "httpcore2")),
     Probe("psycopg", ("psycopg", "psycopg_pool")),
     Probe("redis", ("redis", "redis.asyncio")),
     Probe(
@@ -28,7 +28,19 @@ PROBES: Final = (
         ),
     ),
     Probe("sqlalchemy", ("sqlalchemy.engine", "sqlalchemy.pool", "sqlalchemy.orm")),
-    Probe("starlette", ("starlette.applications", "starlette.middleware.base")),
-    Probe("threads", ("asyncio.events", "concurrent.futures.thread", "anyio.to_thread")),
+    Probe(
+        "starlette",
+        (
+            "starlette.applications",
+            "starlette.background",
+            "starlette.endpoints",
+            "starlette.middleware.base",
+            "starlette.requests",
+            "starlette.responses",
+            "starlette.routing",
+            "starlette.templating",
+        ),
+    ),
+    Probe("threads", ("anyio._backends._asyncio", "concurrent.futures.thread", "threading")),
     Probe("urllib3", ("requests", "urllib3")),
 )

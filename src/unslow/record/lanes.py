@@ -13,7 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 from ..current import LANE, TASK, THREAD, Lane, RawPlace, clock, running
-from ..model.trace import UNEXPLAINED
+from ..model.trace import THREAD_QUEUE, UNEXPLAINED
 from ..patching import Patches
 from .place import own_code
 
@@ -121,25 +121,76 @@ def awaited(coroutine: Any) -> tuple[RawPlace | None, str]:
 
 
 def run_in_lane(
-    trace_lane: Lane, segment: int | None, function: Callable[..., Any], args: Any, kwargs: Any
+    trace_lane: Lane,
+    segment: int | None,
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    *,
+    place: RawPlace | None = None,
+    asked_ns: int = 0,
+    context: Context | None = None,
+    may_outlive: bool = False,
 ) -> Any:
-    """Runs a function in a worker thread as a lane of the request that started it."""
-    lane = Lane(trace_lane.trace, THREAD, trace_lane.index)
+    """Runs a function in a worker thread as a lane of the request that started it.
+
+    Args:
+        trace_lane: The lane that started it.
+        segment: What the thread's own time is; None: what the starting lane did at that moment.
+        function: What to run.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        place: The line of the segment.
+        asked_ns: Since when the function has waited for a thread, if that is to be told.
+        context: The context in which `function` itself runs something.
+        may_outlive: Whether only waits count if the thread does not end within the request.
+    """
+    trace = trace_lane.trace
+    if trace.left <= 0:
+        return function(*args, **kwargs)
+    # A task without steps is one that never ran: what it waits for counts, and nothing else.
+    lane = Lane(trace, TASK if may_outlive else THREAD, trace_lane.index)
+    if asked_ns:
+        lane.add(THREAD_QUEUE, asked_ns, lane.start_ns, None, place)
+        lane.start_ns = asked_ns
     thread_id = lane.thread_id
     token = LANE.set(lane)
+    inner_token = None if context is None else context.run(LANE.set, lane)
     before = running.get(thread_id)
     running[thread_id] = lane
     try:
         return function(*args, **kwargs)
     finally:
+        last = running[thread_id]
         if before is None:
             running.pop(thread_id, None)
         else:
             running[thread_id] = before
+        if context is not None and inner_token is not None:
+            context.run(LANE.reset, inner_token)
         LANE.reset(token)
-        lane.end_ns = clock()
-        if segment is not None:
-            lane.add(segment, lane.start_ns, lane.end_ns)
+        last.end_ns = clock()
+        for part in _parts(lane, last):
+            part.kind = THREAD
+            if segment is not None:
+                part.add(segment, part.step_start_ns, part.end_ns, None, place)
+
+
+def go_on_in_new_lane(lane: Lane, since_ns: int) -> None:
+    """Ends a thread's lane where it began to wait for its own children, and opens the next one."""
+    lane.end_ns = since_ns
+    following = Lane(lane.trace, lane.kind, lane.parent)
+    running[following.thread_id] = following
+    LANE.set(following)
+
+
+def _parts(first: Lane, last: Lane) -> list[Lane]:
+    if first is last:
+        return [first]
+    lanes = first.trace.lanes[first.index : last.index + 1]
+    return [
+        lane for lane in lanes if lane.thread_id == first.thread_id and lane.parent == first.parent
+    ]
 
 
 class WatchedLoop:
@@ -154,7 +205,9 @@ class WatchedLoop:
         self._factory_before = loop.get_task_factory()
         self._patches = Patches()
         loop.set_task_factory(self._task_factory)
-        self._patches.replace(loop, "call_soon", _call_soon)
+        woken: list[int] = [0]
+        self._patches.replace(loop, "call_soon", _call_soon(woken))
+        self._patches.replace(loop, "call_soon_threadsafe", _call_soon_threadsafe(woken))
         self._patches.replace(loop, "call_later", _call_later)
         self._patches.replace(loop, "call_at", _call_at(loop))
 
@@ -209,15 +262,49 @@ def _depth_below_task(frame: FrameType | None) -> int:
     return below
 
 
-def _call_soon(original: Callable[..., Any]) -> Callable[..., Any]:
-    def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
-        if context is not None:
-            lane = context.get(LANE)
-            if lane is not None:
-                lane.ready_ns = clock()
-        return original(callback, *args, context=context)
+def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
+            if context is not None:
+                lane = context.get(LANE)
+                if lane is not None:
+                    lane.ready_ns = woken[0] or clock()
+            return original(callback, *args, context=context)
 
-    return call_soon
+        return call_soon
+
+    return make
+
+
+def _call_soon_threadsafe(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call_soon_threadsafe(callback: Any, *args: Any, context: Context | None = None) -> Any:
+            return original(_FromThread(callback, woken), *args, context=context)
+
+        return call_soon_threadsafe
+
+    return make
+
+
+class _FromThread:
+    """A callback that another thread gave to the loop: whom it wakes was ready since then."""
+
+    __slots__ = ("_asked_ns", "_callback", "_woken")
+
+    def __init__(self, callback: Callable[..., Any], woken: list[int]) -> None:
+        self._callback = callback
+        self._woken = woken
+        self._asked_ns = clock()
+
+    def __call__(self, *args: Any) -> Any:
+        self._woken[0] = self._asked_ns
+        try:
+            return self._callback(*args)
+        finally:
+            self._woken[0] = 0
+
+    def __repr__(self) -> str:
+        return repr(self._callback)
 
 
 def _call_later(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -51,7 +51,14 @@ async def call_traced(
         # An app that calls another one in-process: part of the request that is open.
         await app(scope, receive, send)
         return
-    watch(asyncio.get_running_loop())
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        # Another kind of loop, such as trio's, whose tasks nobody could drive.
+        recorder.cover("event loop", "off", "it is not asyncio's")
+        await app(scope, receive, send)
+        return
+    watch(loop)
     trace = OpenTrace(scope["method"], recorder.slices_per_trace)
     exchange = Exchange(trace, receive, send)
     scope[MARK] = trace

@@ -12,7 +12,7 @@ import threading
 import time
 from types import FrameType
 
-from ..current import THREAD, Lane, RawPlace, clock, running
+from ..current import Lane, RawPlace, clock, running
 from .lanes import WatchedLoop, watched_loops
 from .place import own_code, place_from
 from .recorder import Recorder
@@ -99,7 +99,7 @@ class Watchdog:
         self._last_tick_ns = now
 
     def _sample(self, thread_id: int, lane: Lane, frame: FrameType, now: int) -> None:
-        begun = lane.start_ns if lane.kind == THREAD else lane.step_start_ns
+        begun = lane.step_start_ns
         if now <= begun:
             return
         counters = self._clock.read(thread_id)

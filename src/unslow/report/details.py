@@ -59,7 +59,7 @@ def details(endpoint: Endpoint, holders: Sequence[Holder], page: Page) -> Iterat
 
 
 def is_quick(endpoint: Endpoint) -> bool:
-    """Fast, with everybody else around too, and without a wait that is most of its time."""
+    """Whether it is fast on average, without a wait that is most of its time."""
     mean_ms = endpoint.wall_ms.mean
     receipt = endpoint.receipts_ms.get("mean", {})
     longest_wait_ms = max((ms for name, ms in receipt.items() if name in _WAITS), default=0.0)

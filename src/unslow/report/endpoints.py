@@ -52,13 +52,14 @@ class _Head:
 
     def __init__(self, told: Sequence[Endpoint], total_ms: float, page: Page) -> None:
         beside = columns_of(_timings(), told)
-        below = columns_of(_amounts(total_ms), told)
+        below = rows_of(columns_of(_amounts(total_ms), told), page.width - MARGIN)
         longest = max((cell_len(_name(one)) for one in told), default=0)
         room = page.width - width_of(beside) - GAP
         if longest > room and room < _ENOUGH_ROUTE_WIDTH:
-            beside, below, room = [], [*beside, *below], page.width
+            below = [*rows_of(beside, page.width - MARGIN), *below]
+            beside, room = [], page.width
         self._beside = beside
-        self._below = rows_of(below, page.width - MARGIN)
+        self._below = below
         self._route_width = min(longest, room)
 
     def lines(self, endpoint: Endpoint) -> Iterator[Text]:

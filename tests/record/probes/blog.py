@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, ForeignKey, create_engine
@@ -12,7 +13,6 @@ from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     Session,
-    deferred,
     mapped_column,
     relationship,
 )
@@ -38,7 +38,7 @@ class User(Base):
     __tablename__ = "blog_user"
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
-    about: Mapped[str] = deferred(mapped_column(default="about"))
+    about: Mapped[str] = mapped_column(default="about", deferred=True)
     posts: Mapped[list[Post]] = relationship(back_populates="user", order_by="Post.id")
 
 
@@ -147,3 +147,19 @@ class Blog:
                 await engine.dispose()
 
         return asyncio.run(main())
+
+
+def blog_in(kind: str, bench: Bench, folder: Path, postgres_url: str) -> Blog:
+    """The blog by one driver; on PostgreSQL it is there already."""
+    if not kind.startswith("sqlite"):
+        return Blog(kind, postgres_url, bench)
+    url = f"sqlite:///{folder}/blog.db"
+    fill_at(url)
+    return Blog(kind, url, bench)
+
+
+def fill_at(url: str) -> None:
+    """The same as `fill`, by address."""
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    fill(engine)
+    engine.dispose()

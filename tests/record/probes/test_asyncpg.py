@@ -111,19 +111,19 @@ FORMS = {
     ),
     "copy_records_to_table": (
         lambda c: c.copy_records_to_table("bird", records=[(1, "owl")]),
-        'COPY "bird" FROM STDIN (FORMAT binary) ',
+        'COPY "bird" FROM STDIN (FORMAT binary)',
         None,
         1,
     ),
     "copy_to_table": (
         lambda c: c.copy_to_table("bird", source=io.BytesIO(b"1\towl\n")),
-        'COPY "bird" FROM STDIN  ',
+        'COPY "bird" FROM STDIN',
         None,
         1,
     ),
     "copy_from_query": (
         lambda c: c.copy_from_query("SELECT 1", output=io.BytesIO()),
-        "COPY (SELECT 1) TO STDOUT ",
+        "COPY (SELECT 1) TO STDOUT",
         None,
         1,
     ),
@@ -148,7 +148,7 @@ def test_each_call_is_one_statement_with_its_text(
     _, trace = asyncio.run(traced(bench, database_url, work))
 
     statement = only(trace)
-    assert text == statement.text
+    assert text == statement.text.rstrip()
     assert "asyncpg" == statement.driver
     assert rows_count == statement.rows_count
     assert executions_count == statement.executions_count

@@ -66,14 +66,15 @@ class Side:
         kind = getattr(psycopg_pool, f"{self._prefix}ConnectionPool")
         return _full(kind(self.url, min_size=min_size, max_size=max_size, open=False, **options))
 
-    def traced(self, work: Work, **options: Any) -> tuple[Any, OpenTrace]:
+    def traced(self, work: Work, autocommit: bool = True) -> tuple[Any, OpenTrace]:
         """Result and trace of work on a connection that was there before."""
         results: list[Any] = []
 
         async def main() -> OpenTrace:
-            connected = await settled(self.Connection.connect(self.url, autocommit=True, **options))
+            connected = await settled(self.Connection.connect(self.url, autocommit=autocommit))
             async with entered(connected):
                 await settled(connected.execute(TABLE))
+                await settled(connected.commit())
 
                 async def request() -> None:
                     results.append(await work(connected))
@@ -342,14 +343,13 @@ def test_transactions_are_the_statements_they_send(side: Side) -> None:
 def test_the_begin_of_its_own_accord_is_a_statement_inside_the_first(side: Side) -> None:
     async def work(connected: Any) -> None:
         await settled(connected.commit())  # Nothing to commit: nothing is sent.
-        await settled(connected.set_autocommit(False))
         await settled(connected.execute("SELECT 1"))
         await settled(connected.execute("SELECT 2"))
         await settled(connected.commit())
         await settled(connected.execute("SELECT 3"))
         await settled(connected.rollback())
 
-    _, trace = side.traced(work)
+    _, trace = side.traced(work, autocommit=False)
 
     assert sorted(
         ["BEGIN", "SELECT 1", "SELECT 2", "COMMIT", "BEGIN", "SELECT 3", "ROLLBACK"]

@@ -31,8 +31,7 @@ _METHODS: Final = {
 def install(installation: Installation, module: str) -> None:
     """Starts the recording of one module's calls."""
     owner: Any = sys.modules[module]
-    names = _FUNCTIONS.get(module, ())
-    for name in names:
+    for name in _FUNCTIONS.get(module, ()):
         require(owner, name)
         installation.patches.replace(owner, name, functools.partial(BlockingFunction, module))
     if module in _METHODS:
@@ -54,6 +53,7 @@ class BlockingFunction:
 
     def __init__(self, module: str, original: Callable[..., Any]) -> None:
         functools.update_wrapper(self, original)
+        self.__module__ = module
         self._original = original
         self._what = original.__name__ if module == "builtins" else f"{module}.{original.__name__}"
 

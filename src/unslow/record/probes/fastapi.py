@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from ...current import LANE, Lane, RawPlace, clock
 from ...model.trace import OWN_CODE, SERIALIZATION, VALIDATION
-from ..handlers import code_of, opening, own_place, selected
+from ..functions import code_of, own_place
+from ..handlers import opening, selected
 from ..probe import Installation, ProbeOffError, require
 
 _GENERATOR_SOLVERS: Final = ("_solve_generator", "solve_generator")

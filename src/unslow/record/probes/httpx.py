@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.metadata
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Final
@@ -29,14 +28,20 @@ _POOL_WAITS: Final = (
 )
 """Private names of httpcore 1.0 and httpcore2 2; called always, they wait only when they must."""
 
-_CORES: Final = {"httpx": "httpcore", "httpx2": "httpcore2"}
+_USER_OF: Final = {"httpcore": "httpx", "httpcore2": "httpx2"}
 
 
 def install(installation: Installation, module: str) -> None:
-    """Starts the recording of one of the two libraries."""
+    """Starts the recording of one of the two libraries, or of the pool that it stands on.
+
+    The two parts come apart because a client imports its pool late, if ever.
+    """
     library = importlib.import_module(module)
     if library.__name__ != module:
-        # `httpx2.alias_httpx()` makes this name another name of httpx2.
+        # `httpx2.alias_httpx()` makes this name another name of httpx2, or of its pool.
+        return
+    if module in _USER_OF:
+        _install_pool_waits(installation, library)
         return
     _check(library.HTTPTransport.handle_request, module)
     _check(library.AsyncHTTPTransport.handle_async_request, module)
@@ -46,7 +51,6 @@ def install(installation: Installation, module: str) -> None:
         library.AsyncHTTPTransport, "handle_async_request", _async_exchange(installation, library)
     )
     installation.cover(f"{module} {library.__version__}")
-    _install_pool_waits(installation, module)
 
 
 def _check(handle: Callable[..., Any], module: str) -> None:
@@ -55,20 +59,20 @@ def _check(handle: Callable[..., Any], module: str) -> None:
         raise ProbeOffError(f"{module}: {handle.__qualname__} takes {names}, not (self, request)")
 
 
-def _install_pool_waits(installation: Installation, module: str) -> None:
-    core = _CORES[module]
+def _install_pool_waits(installation: Installation, core: Any) -> None:
+    user = _USER_OF[core.__name__]
     try:
         owners = [
-            (getattr(importlib.import_module(f"{core}.{inner}"), owner), name)
+            (getattr(importlib.import_module(f"{core.__name__}.{inner}"), owner), name)
             for inner, owner, name in _POOL_WAITS
         ]
+        (plain, name), (awaited, async_name) = owners
+        installation.patches.replace(plain, name, _pool_wait(installation, user))
+        installation.patches.replace(awaited, async_name, _async_pool_wait(installation, user))
     except (ImportError, AttributeError) as error:
-        version = importlib.metadata.version(core)
-        installation.cover(f"{module} waits for a connection", "off", f"{core} {version}: {error}")
-        return
-    (plain, name), (awaited, async_name) = owners
-    installation.patches.replace(plain, name, _pool_wait(installation, module))
-    installation.patches.replace(awaited, async_name, _async_pool_wait(installation, module))
+        installation.patches.undo()
+        why = f"{core.__name__} {core.__version__}: {error}"
+        installation.cover(f"{user} waits for a connection", "off", why)
 
 
 def _described(

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from ...current import LANE, Lane, RawPlace, clock
 from ...model.trace import FRAMEWORK, OWN_CODE, SERIALIZATION, VALIDATION
-from ..handlers import generator_place, mounted, opening, own_place, selected
+from ..functions import generator_place, own_place
+from ..handlers import mounted, opening, selected
 from ..middleware import Message, Receive, Scope, Send
 from ..probe import Installation, ProbeOffError, require
 

@@ -1,0 +1,296 @@
+"""Records work in threads: anyio's workers, executors, threads that a request starts.
+
+A function in a thread is a lane of the request. `asyncio.to_thread` and `run_in_executor` come
+through `ThreadPoolExecutor.submit`; `anyio.from_thread` runs tasks, which the loop's task factory
+sees. Threads that libraries start for themselves are no lanes: nobody knows whom they work for.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from typing import Any, Final
+
+from ...current import LANE, THREAD, Lane, RawPlace, clock, running
+from ...model.trace import BLOCKING, OWN_CODE, THREAD_QUEUE
+from ..functions import own_place, place_of_call
+from ..place import caller_place
+from ..probe import Installation, ProbeOffError, require
+
+_PRIVATE: Final = (
+    "anyio._backends._asyncio.AsyncIOBackend.run_sync_in_worker_thread: anyio 4.0 to 4.16",
+    "anyio._backends._asyncio.run_sync_in_worker_thread: anyio 3.0 to 3.7",
+    "threading.Thread._target and ._args: Python 3.11 to 3.14",
+)
+"""The private names used here, with the versions they were seen in."""
+
+_SHORTEST_NS: Final = 100_000
+"""What was there already is got in some microseconds: that is no wait."""
+
+_Patch = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def install(installation: Installation, module: str) -> None:
+    """Starts the recording of one way to use threads."""
+    _HOOKS[module](installation, sys.modules[module])
+
+
+def _anyio(installation: Installation, backend: Any) -> None:
+    name = "run_sync_in_worker_thread"
+    kind = getattr(backend, "AsyncIOBackend", None)
+    if kind is not None:
+        require(kind, name, "func", "args", "abandon_on_cancel", "limiter")
+        installation.patches.replace(kind, name, _in_worker(installation))
+    else:
+        require(backend, name, "func", "args", "cancellable", "limiter")
+        installation.patches.replace(backend, name, _in_worker_3(installation))
+    installation.cover(f"worker threads of anyio {importlib.metadata.version('anyio')}")
+
+
+def _executors(installation: Installation, module: Any) -> None:
+    require(module.ThreadPoolExecutor, "submit", "self", "fn", "args", "kwargs")
+    future = sys.modules["concurrent.futures._base"].Future
+    for name in ("result", "exception"):
+        require(future, name, "self", "timeout")
+        what = f"concurrent.futures.Future.{name}"
+        installation.patches.replace(future, name, functools.partial(_waiting, what))
+    installation.patches.replace(module.ThreadPoolExecutor, "submit", _submitting(installation))
+    installation.cover("thread pool executors")
+
+
+def _threading(installation: Installation, module: Any) -> None:
+    require(module.Thread, "start", "self")
+    require(module.Thread, "join", "self", "timeout")
+    thread = module.Thread(target=_threading, args=(1,))
+    if (thread._target, thread._args) != (_threading, (1,)):
+        raise ProbeOffError("threading.Thread keeps its function under a new name")
+    installation.patches.replace(module.Thread, "start", _starting(installation))
+    what = "threading.Thread.join"
+    installation.patches.replace(module.Thread, "join", functools.partial(_waiting, what))
+    installation.cover("threads that a request starts")
+
+
+_HOOKS: Final[dict[str, Callable[[Installation, Any], None]]] = {
+    "anyio._backends._asyncio": _anyio,
+    "concurrent.futures.thread": _executors,
+    "threading": _threading,
+}
+
+
+class Work:
+    """A function that is to run in another thread, as a lane of the request that wants it."""
+
+    __slots__ = ("_asked_ns", "_context", "_function", "_lane", "_place", "started_ns")
+
+    def __init__(
+        self,
+        lane: Lane,
+        function: Callable[..., Any],
+        place: RawPlace | None,
+        asked_ns: int = 0,
+        context: Context | None = None,
+    ) -> None:
+        self._lane = lane
+        self._function = function
+        self._place = place
+        self._asked_ns = asked_ns
+        self._context = context
+        self.started_ns = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Only here, as it brings asyncio: this module is loaded in every process of the app.
+        from ..lanes import run_in_lane
+
+        self.started_ns = clock()
+        return run_in_lane(
+            self._lane,
+            None if self._place is None else OWN_CODE,
+            self._function,
+            args,
+            kwargs,
+            place=self._place,
+            asked_ns=self._asked_ns,
+            context=self._context,
+        )
+
+
+def _in_worker(installation: Installation) -> _Patch:
+    def make(original: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def run_sync_in_worker_thread(
+            cls: Any, func: Any, args: Any, *more: Any, **options: Any
+        ) -> Any:
+            lane = LANE.get()
+            if lane is None:
+                return await original(cls, func, args, *more, **options)
+            place = _place_of_call(installation, func, args)
+            work = Work(lane, func, place)
+            asked = clock()
+            try:
+                return await original(cls, work, args, *more, **options)
+            finally:
+                lane.add(THREAD_QUEUE, asked, work.started_ns or clock(), None, place)
+
+        return run_sync_in_worker_thread
+
+    return make
+
+
+def _in_worker_3(installation: Installation) -> _Patch:
+    def make(original: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def run_sync_in_worker_thread(func: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None:
+                return await original(func, *args, **options)
+            place = _place_of_call(installation, func, args)
+            work = Work(lane, func, place)
+            asked = clock()
+            try:
+                return await original(work, *args, **options)
+            finally:
+                lane.add(THREAD_QUEUE, asked, work.started_ns or clock(), None, place)
+
+        return run_sync_in_worker_thread
+
+    return make
+
+
+def _place_of_call(installation: Installation, function: Any, args: Any) -> RawPlace | None:
+    try:
+        return place_of_call(function, args)
+    except Exception as error:
+        installation.broke(error)
+        return None
+
+
+def _submitting(installation: Installation) -> _Patch:
+    """Who will await the future is not known, so the wait for a thread is the thread's lane's."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        def submit(self: Any, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.trace.left <= 0:
+                return original(self, fn, *args, **kwargs)
+            try:
+                place, context = place_of_call(fn, args), context_of(fn, args)
+                fn = Work(lane, fn, place, clock(), context)
+            except Exception as error:
+                installation.broke(error)
+            return original(self, fn, *args, **kwargs)
+
+        return submit
+
+    return make
+
+
+def context_of(function: Any, args: tuple[Any, ...]) -> Context | None:
+    """The context in which a call will run something: of `context.run`, however it is passed on."""
+    while isinstance(function, functools.partial):
+        args = function.args + args
+        function = function.func
+    for one in (function, *args):
+        owner = getattr(one, "__self__", None)
+        if owner.__class__ is Context and one.__name__ == "run":
+            return owner
+    return None
+
+
+def _starting(installation: Installation) -> _Patch:
+    def make(original: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(original)
+        def start(self: Any) -> None:
+            lane = LANE.get()
+            if lane is None or lane.trace.left <= 0:
+                original(self)
+                return
+            try:
+                place = _place_of_thread(self)
+                if place is not None:
+                    self.run = StartedThread(self, lane, place)
+            except Exception as error:
+                installation.broke(error)
+            try:
+                original(self)
+            except BaseException:
+                vars(self).pop("run", None)
+                raise
+
+        return start
+
+    return make
+
+
+def _place_of_thread(thread: Any) -> RawPlace | None:
+    """The first line of what a thread is to run, if that is the user's own code."""
+    if "run" in vars(thread):
+        return None
+    if type(thread).run is not threading.Thread.run:
+        return own_place(type(thread).run)
+    if context_of(thread._target, ()) is not None:
+        return place_of_call(thread._target, thread._args)
+    return own_place(thread._target) if thread._target is not None else None
+
+
+class StartedThread:
+    """In place of the `run` of a thread that a request starts, until it runs."""
+
+    __slots__ = ("_lane", "_place", "_thread")
+
+    def __init__(self, thread: Any, lane: Lane, place: RawPlace) -> None:
+        self._thread = thread
+        self._lane = lane
+        self._place = place
+
+    def __call__(self) -> None:
+        from ..lanes import run_in_lane
+
+        thread = self._thread
+        del thread.run
+        context = context_of(thread._target, ())
+        run_in_lane(
+            self._lane,
+            OWN_CODE,
+            thread.run,
+            (),
+            {},
+            place=self._place,
+            context=context,
+            may_outlive=True,
+        )
+
+
+def _waiting(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    """For the ways to wait until another thread is ready."""
+
+    @functools.wraps(original)
+    def wait(self: Any, timeout: float | None = None) -> Any:
+        lane = LANE.get()
+        if lane is None or lane.inside_sql:
+            return original(self, timeout)
+        start = clock()
+        try:
+            return original(self, timeout)
+        finally:
+            if clock() - start >= _SHORTEST_NS:
+                _waited(lane, start, what)
+
+    return wait
+
+
+def _waited(lane: Lane, start_ns: int, what: str) -> None:
+    """A thread that waits for lanes it started shows what they do; any other wait is blocking."""
+    trace = lane.trace
+    if lane.kind == THREAD and trace.left > 0 and running.get(lane.thread_id) is lane:
+        for child in trace.lanes[lane.index + 1 :]:
+            if child.parent == lane.index and (not child.end_ns or child.end_ns > start_ns):
+                from ..lanes import go_on_in_new_lane
+
+                go_on_in_new_lane(lane, start_ns)
+                return
+    lane.add(BLOCKING, start_ns, clock(), what, caller_place())
