@@ -34,6 +34,7 @@ from .wire import (
     HEALTH,
     HELLO,
     PROTOCOL,
+    SERVED,
     SERVING,
     TRACES,
     TROUBLE,
@@ -151,7 +152,7 @@ class Agent:
         recorder.on_first = self._first_trace
         recorder.on_app = self.serving
         recorder.on_app_failed = self._app_failed
-        recorder.on_app_ended = self.flush
+        recorder.on_app_ended = self._app_ended
         self._hook.install()
         recorder.recording = True
         atexit.register(self.end)
@@ -254,6 +255,12 @@ class Agent:
     def _first_trace(self) -> None:
         if self._threads is None:
             self.serving("")
+
+    def _app_ended(self) -> None:
+        self.flush()
+        threads = self._threads
+        if self._wire is not None and threads is not None:
+            self._wire.send(SERVED, traces_count=threads.shelf.traces_count)
 
     def _app_failed(self, says: str) -> None:
         self._tell("app", says)

@@ -7,12 +7,13 @@ import platform
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from heapq import heappop, heappush
 from importlib import metadata
 from pathlib import Path
 
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
 from .model.trace import Coverage, Trace
-from .record.blame import LoopLedger, pool_holders
+from .record.blame import LoopLedger, merged_blocked, merged_holders, pool_holders
 from .record.endpoints import Seen, endpoints_of
 from .record.receipt import receipt_of
 from .store import Recorded, StoreMissingError, reading
@@ -67,8 +68,7 @@ def report_of(
                 on_progress((len(seen) + len(receipts)) / all_count)
         ledger = LoopLedger(traces, one.stalls)
         waits = [ledger.waited(index) for index in range(len(traces))]
-        alone = _alone(traces)
-        rows = zip(traces, receipts, waits, alone, strict=True)
+        rows = zip(traces, receipts, waits, _alone(traces), _open_counts(traces), strict=True)
         seen.extend(Seen(*row, slice_cost_ns=cost) for row in rows)
         blocked.extend(ledger.blocked(waits))
         holders.extend(pool_holders(traces, receipts))
@@ -82,8 +82,8 @@ def report_of(
         machine=_machine(processes[0].python if processes else ""),
         endpoints=endpoints,
         coverage=_coverage(recorded),
-        blocked=tuple(blocked),
-        holders=tuple(holders),
+        blocked=merged_blocked(blocked),
+        holders=merged_holders(holders),
         processes_count=len(recorded),
         traces_count=len(seen),
         dropped_traces_count=dropped,
@@ -103,6 +103,18 @@ def _alone(traces: Sequence[Trace]) -> list[bool]:
         if trace.end_ns > latest_end:
             latest_end, latest = trace.end_ns, index
     return alone
+
+
+def _open_counts(traces: Sequence[Trace]) -> list[int]:
+    """For each trace, how many were open when it began, itself included."""
+    counts = [1] * len(traces)
+    ends: list[int] = []
+    for index in sorted(range(len(traces)), key=lambda index: traces[index].start_ns):
+        while ends and ends[0] <= traces[index].start_ns:
+            heappop(ends)
+        heappush(ends, traces[index].end_ns)
+        counts[index] = len(ends)
+    return counts
 
 
 def _coverage(recorded: Sequence[Recorded]) -> tuple[Coverage, ...]:

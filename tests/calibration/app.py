@@ -11,7 +11,7 @@ from fastapi import BackgroundTasks, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, BeforeValidator, PlainSerializer
 
-from tests.calibration.deeds import AWAITED, CALLED
+from tests.calibration.deeds import AWAITED, CALLED, CalledDeed
 from tests.calibration.truth import child_lane, endpoint, note, spent
 from tests.calibration.world import World, spin
 
@@ -54,8 +54,15 @@ class Line(BaseModel):
 
 
 async def in_child_lane(work: Awaitable[Any]) -> None:
-    with child_lane():
+    with child_lane(), spent("own-code"):
         await work
+
+
+def called_in_thread(deed: CalledDeed, world: World, asked_ns: int) -> int:
+    note("thread-queue", asked_ns)
+    with spent("own-code"):
+        deed(world)
+    return perf_counter_ns()
 
 
 def make_app(world: World, *, http_middleware: bool = False, routes_before: int = 0) -> FastAPI:
@@ -99,17 +106,19 @@ def _add_deeds(app: FastAPI, world: World) -> None:
     @app.get("/gather/{first}/{second}")
     async def gather(first: str, second: str) -> str:
         with endpoint():
-            await asyncio.gather(
-                in_child_lane(AWAITED[first](world)), in_child_lane(AWAITED[second](world))
-            )
+            with spent("unexplained"):
+                await asyncio.gather(
+                    in_child_lane(AWAITED[first](world)), in_child_lane(AWAITED[second](world))
+                )
         return first
 
     @app.get("/group/{first}/{second}")
     async def group(first: str, second: str) -> str:
         with endpoint():
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(in_child_lane(AWAITED[first](world)))
-                tasks.create_task(in_child_lane(AWAITED[second](world)))
+            with spent("unexplained"):
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(in_child_lane(AWAITED[first](world)))
+                    tasks.create_task(in_child_lane(AWAITED[second](world)))
         return first
 
     @app.get("/on-loop/{deed}")
@@ -121,7 +130,11 @@ def _add_deeds(app: FastAPI, world: World) -> None:
     @app.get("/to-thread/{deed}")
     async def to_thread(deed: str) -> str:
         with endpoint():
-            await asyncio.to_thread(CALLED[deed], world)
+            with spent("unexplained"):
+                ended = await asyncio.to_thread(
+                    called_in_thread, CALLED[deed], world, perf_counter_ns()
+                )
+                note("loop-busy", ended)
         return deed
 
     @app.get("/def/{deed}")
@@ -162,7 +175,7 @@ def _add_exchanges(app: FastAPI) -> None:
 
     @app.get("/lines/{count}")
     async def give_lines(count: int) -> list[Line]:
-        with endpoint(), spent("own-code"):
+        with endpoint():
             return [Line(number=i, name="name", tags=["a", "b"]) for i in range(count)]
 
     @app.post("/receive")
@@ -193,8 +206,7 @@ def _add_culprit_and_victims(app: FastAPI, world: World) -> None:
         with endpoint():
             world.rung_at_ns = perf_counter_ns()
             world.bell.set()
-            with spent("own-code"):
-                spin(CULPRIT_MS)
+            spin(CULPRIT_MS)
 
     @app.get("/victim/event")
     async def victim_of_an_event() -> None:
@@ -216,19 +228,20 @@ def _add_culprit_and_victims(app: FastAPI, world: World) -> None:
     @app.get("/victim/thread")
     async def victim_of_a_thread() -> None:
         with endpoint():
-            ended = await asyncio.to_thread(_five_milliseconds, world)
-            note("loop-busy", ended)
+            with spent("unexplained"):
+                ended = await asyncio.to_thread(
+                    called_in_thread, _five_milliseconds, world, perf_counter_ns()
+                )
+                note("loop-busy", ended)
 
     @app.get("/victim/answer")
     async def victim_of_an_answer() -> None:
-        with endpoint(), spent("remote"):
+        with endpoint():
             await world.async_httpx_client.get(f"{world.remote_url}/10")
 
 
-def _five_milliseconds(world: World) -> int:
-    with spent("own-code"):
-        world.stop.wait(TIMER_S)
-    return perf_counter_ns()
+def _five_milliseconds(world: World) -> None:
+    world.stop.wait(TIMER_S)
 
 
 def _add_afterwards(app: FastAPI, world: World) -> None:

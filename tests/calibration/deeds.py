@@ -30,7 +30,8 @@ SLEEP_S = 0.02
 REMOTE_MS = 40
 HELD_S = 0.03
 GARBAGE = 100_000
-COMPILED = 8
+COMPILED = 4
+COLUMNS = 60
 SLOW_SQL = "SELECT pg_sleep(0.02)"
 SLOW_ROWS = "SELECT pg_sleep(0.004), i FROM generate_series(1, 6) i"
 """Each two rows take 8 ms."""
@@ -45,8 +46,7 @@ CalledDeed = Callable[[World], Any]
 
 
 def own_code(_: World) -> None:
-    with spent("own-code"):
-        spin(OWN_MS)
+    spin(OWN_MS)
 
 
 def blocking(_: World) -> None:
@@ -57,14 +57,12 @@ def blocking(_: World) -> None:
 def collection(_: World) -> None:
     gc.disable()
     try:
-        with spent("own-code"):
-            pile = [[number] for number in range(GARBAGE)]
+        pile = [[number] for number in range(GARBAGE)]
         # How long it takes is noted by the app's own listener.
         gc.collect(0)
+        del pile
     finally:
         gc.enable()
-    with spent("own-code"):
-        del pile
 
 
 def awaited(deed: CalledDeed) -> AwaitedDeed:
@@ -90,12 +88,15 @@ async def asyncpg_sql(world: World) -> None:
 
 async def asyncpg_rows(world: World) -> None:
     connection = await world.asyncpg_pool.acquire()
-    async with connection.transaction():
-        with spent("sql"):
-            cursor = await connection.cursor(SLOW_ROWS)
-        for _ in range(3):
-            with spent("rows"):
-                await cursor.fetch(2)
+    transaction = connection.transaction()
+    with spent("sql"):
+        await transaction.start()
+        cursor = await connection.cursor(SLOW_ROWS)
+    for _ in range(3):
+        with spent("rows"):
+            await cursor.fetch(2)
+    with spent("sql"):
+        await transaction.rollback()
     with spent("connect"):
         await world.asyncpg_pool.release(connection)
 
@@ -135,13 +136,16 @@ class outside:  # noqa: N801  # reads like the function that it stands for
         self._task = loop.create_task(self._work(), context=Context())
 
     async def __aexit__(self, *_: object) -> None:
-        await self._task
+        with spent("unexplained"):
+            await self._task
 
 
 async def engine_sql(world: World) -> None:
     async with world.async_engine.connect() as connection:
         with spent("orm"):
             await connection.execute(text(SLOW_SQL))
+        with spent("sql"):
+            await connection.rollback()
 
 
 async def engine_rows(world: World) -> None:
@@ -150,6 +154,8 @@ async def engine_rows(world: World) -> None:
             # The first rows are fetched behind the cursor's execution, before it returns.
             result = await connection.stream(text(SLOW_ROWS))
             await result.fetchall()
+        with spent("sql"):
+            await connection.rollback()
 
 
 async def engine_connect(world: World) -> None:
@@ -180,21 +186,26 @@ async def session_hydration(world: World) -> None:
     async with AsyncSession(world.async_engine) as session:
         with spent("orm"):
             (await session.scalars(select(Item))).all()
+        with spent("sql"):
+            await session.rollback()
 
 
 async def session_orm(world: World) -> None:
     async with AsyncSession(world.async_engine) as session:
         await session.connection(execution_options=NOT_CACHED)
         for number in range(COMPILED):
-            with spent("own-code"):
-                statement = composed(number)
+            statement = composed(number)
             with spent("orm"):
                 await session.execute(statement)
+        with spent("sql"):
+            await session.rollback()
 
 
 def composed(number: int) -> Any:
     """A statement that has to be compiled each time."""
-    columns = [func.coalesce(Plain.id + number, index).label(f"c{index}") for index in range(15)]
+    columns = [
+        func.coalesce(Plain.id + number, index).label(f"c{index}") for index in range(COLUMNS)
+    ]
     return select(*columns).where(Plain.id == number).limit(1)
 
 
@@ -204,9 +215,8 @@ async def redis_cache(world: World) -> None:
 
 
 async def httpx_remote(world: World) -> None:
-    # The client's own work on the way to its transport and back is the app's.
-    with spent("own-code"):
-        await world.async_httpx_client.get(f"{world.remote_url}/{REMOTE_MS}")
+    # Noted by the transport: the client's own work before and behind it is the app's.
+    await world.async_httpx_client.get(f"{world.remote_url}/{REMOTE_MS}")
 
 
 async def aiohttp_remote(world: World) -> None:
@@ -242,6 +252,7 @@ async def asyncio_sleep(_: World) -> None:
 def psycopg_sql(world: World) -> None:
     with world.psycopg_pool.connection() as connection, spent("sql"):
         connection.execute(SLOW_SQL)
+        connection.rollback()
 
 
 def psycopg_rows(world: World) -> None:
@@ -251,6 +262,9 @@ def psycopg_rows(world: World) -> None:
         for _ in range(3):
             with spent("rows"):
                 cursor.fetchmany(2)
+        with spent("sql"):
+            cursor.close()
+            connection.rollback()
 
 
 def psycopg_connect(world: World) -> None:
@@ -281,19 +295,19 @@ class held_by_a_thread:  # noqa: N801  # reads like the function that it stands 
             self._world.stop.wait(HELD_S)
 
     def __enter__(self) -> None:
-        self._thread.start()
-        # Waiting here is own code that does nothing: no probe knows this lock.
-        with spent("own-code"):
-            self._taken.wait()
+        Context().run(self._thread.start)
+        self._taken.wait()
 
     def __exit__(self, *_: object) -> None:
-        with spent("own-code"):
-            self._thread.join()
+        self._thread.join()
 
 
 def plain_engine_sql(world: World) -> None:
-    with world.engine.connect() as connection, spent("orm"):
-        connection.execute(text(SLOW_SQL))
+    with world.engine.connect() as connection:
+        with spent("orm"):
+            connection.execute(text(SLOW_SQL))
+        with spent("sql"):
+            connection.rollback()
 
 
 def plain_engine_connect(world: World) -> None:
@@ -310,18 +324,22 @@ def plain_engine_pool_wait(world: World) -> None:
 
 
 def plain_session_hydration(world: World) -> None:
-    with Session(world.engine) as session, spent("orm"):
-        session.scalars(select(Item)).all()
+    with Session(world.engine) as session:
+        with spent("orm"):
+            session.scalars(select(Item)).all()
+        with spent("sql"):
+            session.rollback()
 
 
 def plain_session_orm(world: World) -> None:
     with Session(world.engine) as session:
         session.connection(execution_options=NOT_CACHED)
         for number in range(COMPILED):
-            with spent("own-code"):
-                statement = composed(number)
+            statement = composed(number)
             with spent("orm"):
                 session.execute(statement)
+        with spent("sql"):
+            session.rollback()
 
 
 def plain_redis_cache(world: World) -> None:
@@ -330,13 +348,11 @@ def plain_redis_cache(world: World) -> None:
 
 
 def requests_remote(world: World) -> None:
-    with spent("own-code"):
-        world.requests_session.get(f"{world.remote_url}/{REMOTE_MS}")
+    world.requests_session.get(f"{world.remote_url}/{REMOTE_MS}")
 
 
 def plain_httpx_remote(world: World) -> None:
-    with spent("own-code"):
-        world.httpx_client.get(f"{world.remote_url}/{REMOTE_MS}")
+    world.httpx_client.get(f"{world.remote_url}/{REMOTE_MS}")
 
 
 AWAITED: dict[str, AwaitedDeed] = {

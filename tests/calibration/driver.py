@@ -210,9 +210,7 @@ class Driver:
         assert receipt.segments_ns == second_receipt(
             trace, trace.start_ns, trace.response_end_ns, cost
         )
-        assert after.segments_ns == second_receipt(
-            trace, trace.response_end_ns, trace.end_ns, cost
-        )
+        assert after.segments_ns == second_receipt(trace, trace.response_end_ns, trace.end_ns, cost)
         self.recording.recorder.closed.clear()
         truth = self.truths.by_number.pop(trace.number)
         return Seen(trace, receipt, after, truth, exchange.wall_ns)

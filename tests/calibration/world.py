@@ -27,9 +27,9 @@ from tests.calibration.stubs import Stubs
 from tests.calibration.truth import note, spent
 
 USERS = 10
-OBJECTS = 25
-LOAD_MS = 0.8
-"""What loading one object takes: 25 of them make 20 ms."""
+OBJECTS = 10
+LOAD_MS = 2.0
+"""What loading one object takes: 10 of them make 20 ms."""
 
 
 class Base(DeclarativeBase):
@@ -168,9 +168,7 @@ def fill(url: str) -> None:
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all([Item(id=number, name="item") for number in range(OBJECTS)])
-        session.execute(
-            text("INSERT INTO plain SELECT i, 'plain' FROM generate_series(1, 3000) i")
-        )
+        session.execute(text("INSERT INTO plain SELECT i, 'plain' FROM generate_series(1, 3000) i"))
         session.commit()
     engine.dispose()
 

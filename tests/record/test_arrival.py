@@ -16,8 +16,17 @@ import uvloop
 from tests.record.probes.conftest import Bench
 from unslow.current import LANE, OpenTrace, clock
 from unslow.record.arrival import note_arrival
+from unslow.record.lanes import unwatch_all
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of arrivals")
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """A trace without probes."""
+    yield Bench()
+    unwatch_all()
+
 
 TICK_NS = 4_000_000
 """The kernel counts in these, where it was built with 250 of them in a second."""
@@ -94,8 +103,7 @@ def waited(
         await writer.wait_closed()
 
     async def holds_the_loop() -> None:
-        while not server.asked.is_set():
-            await asyncio.sleep(0)
+        assert await asyncio.to_thread(server.asked.wait, 5)
         server.answer_now.set()
         assert server.answered.wait(5)
         until = server.after_ns + blocked_ms * 1_000_000

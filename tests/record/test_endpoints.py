@@ -36,8 +36,10 @@ from unslow.record.receipt import receipt_of
 SELECT = Statement("SELECT ?", "asyncpg", HERE, rows_count=3)
 
 
-def seen(trace: Trace, waited: Waited | None = None, *, alone: bool = True) -> Seen:
-    return Seen(trace, receipt_of(trace), waited or Waited(), alone, slice_cost_ns=0)
+def seen(
+    trace: Trace, waited: Waited | None = None, *, alone: bool = True, open_count: int = 1
+) -> Seen:
+    return Seen(trace, receipt_of(trace), waited or Waited(), alone, open_count, slice_cost_ns=0)
 
 
 def one_endpoint(*traces: Trace) -> Endpoint:
@@ -102,11 +104,10 @@ def test_the_rate_is_over_the_time_in_which_requests_came() -> None:
     endpoint = one_endpoint(a_request(100), a_request(100, 100), a_request(100, 900))
 
     assert endpoint.requests_per_s == pytest.approx(3)
-    assert endpoint.concurrency_max == 1
 
 
 def test_the_most_requests_at_once_are_counted() -> None:
-    endpoint = one_endpoint(a_request(50), a_request(50, 10), a_request(50, 20), a_request(50, 80))
+    (endpoint,) = endpoints_of([seen(a_request(50), open_count=count) for count in (1, 3, 2)])
 
     assert endpoint.concurrency_max == 3
 

@@ -193,6 +193,10 @@ def test_time_alone_stands_beside_that_with_others_and_what_made_the_difference(
     )
 
 
+def test_others_that_were_not_counted_are_just_others() -> None:
+    assert "with others mean 3.6 s" in told_of(replace(blocking_order(), concurrency_max=1))
+
+
 def test_a_busy_loop_is_told_by_culprit_as_an_interval() -> None:
     text = told_of(blocking_order(), width=140)
 

@@ -16,7 +16,7 @@ from ..agent import RUN_VARIABLE
 from ..injected import make_folder, with_folder_first
 from ..settings import Settings
 from ..store import open_for_writing
-from ..wire import BYE, HEALTH, HELLO, SERVING, TROUBLE, Listener, Message, Peer
+from ..wire import BYE, HEALTH, HELLO, SERVED, SERVING, TROUBLE, Listener, Message, Peer
 
 _SAID_AT_ONCE = frozenset({"agent", "store"})
 """Troubles that the user should hear of while the app runs; the others are reasons for later."""
@@ -40,13 +40,12 @@ class Recording:
         self.servers: set[str] = set()
         self.troubles: dict[str, str] = {}
         """The first of each kind."""
-        self.traces_count = 0
-        """In processes that have ended by themselves."""
         self.left: tuple[int, ...] = ()
         """Processes that went on when the command had ended."""
         self._record_values = settings.record_values
         self._served: set[Peer] = set()
-        self._ended: set[Peer] = set()
+        self._traces_counts: dict[Peer, int] = {}
+        """What processes said at their end that they have recorded."""
         open_for_writing(self.folder).close()
         self.injected = make_folder()
         self.listener = Listener(self._heard)
@@ -77,7 +76,8 @@ class Recording:
     @property
     def saw_no_request(self) -> bool:
         """Whether each process that served has said, at its end, that it recorded nothing."""
-        return self.traces_count == 0 and self._served <= self._ended
+        said = self._traces_counts
+        return self._served <= said.keys() and not any(said.values())
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The environment of the command."""
@@ -91,9 +91,12 @@ class Recording:
 
     def traces_so_far(self) -> int:
         """The requests that were recorded by now, as the processes tell when they are asked."""
-        answers = (self.listener.ask(peer, HEALTH, 1) for peer in self.listener.peers())
-        living = sum(int(answer.get("traces_count", 0)) for answer in answers if answer)
-        return self.traces_count + living
+        counts = dict(self._traces_counts)
+        for peer in self.listener.peers():
+            answer = self.listener.ask(peer, HEALTH, 1) if peer in self._served else None
+            if answer is not None:
+                counts[peer] = int(answer.get("traces_count", 0))
+        return sum(counts.values())
 
     def _heard(self, peer: Peer, message: Message) -> None:
         kind = message["type"]
@@ -102,9 +105,8 @@ class Recording:
         elif kind == SERVING:
             self.servers.add(message.get("server", ""))
             self._served.add(peer)
-        elif kind == BYE:
-            self._ended.add(peer)
-            self.traces_count += int(message.get("traces_count", 0))
+        elif kind in {SERVED, BYE}:
+            self._traces_counts[peer] = int(message.get("traces_count", 0))
         elif kind == TROUBLE:
             self._trouble(str(message.get("what")), str(message.get("says")))
 

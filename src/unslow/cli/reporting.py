@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ..doctor import report_of_store
 from ..errors import UnslowError
-from ..report.as_json import as_json as to_json
+from ..report.as_json import json_text
 from ..report.as_text import print_report
 from ..report.live import LiveReport, is_screen
 from ..report.progress import progress
@@ -40,7 +40,7 @@ def show_report(
     with progress("Working out the receipts") as update:
         report = report_of_store(store_folder, run, target=target, on_progress=update)
     if as_json:
-        click.echo(to_json(report))
+        click.echo(json_text(report))
     else:
         print_report(report, Console(stderr=not on_stdout), everything=everything)
 

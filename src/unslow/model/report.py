@@ -103,7 +103,7 @@ class Endpoint:
     """`mean`, `p50` and `p95`, each by segment; the mean sums to the mean wall."""
     requests_per_s: float
     concurrency_max: int
-    """The most requests of the whole process that were open while one of these was."""
+    """The most requests of the process that were open when one of these began, itself included."""
     statements_p50: int
     statements_max: int
     response_bytes_p50: int

@@ -57,6 +57,12 @@ RUNS: Final = frozenset(range(OWN_CODE, PROBE + 1))
 """The segments in which a lane runs; in all others it waits."""
 
 
+What = str | int | tuple[str, int, bool] | None
+"""What a slice is about: a pool, a server, a called function; in `sql`, `rows` and `hydration` the
+index of the statement; in `remote` the host, the number of the pool that keeps the connections, and
+whether a timeout bounds the wait for the answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A line of code."""
@@ -73,8 +79,7 @@ class Slice:
     start_ns: int
     end_ns: int
     segment: int
-    what: str | int | None = None
-    """A host, a pool, a called function; in `sql`, `rows` and `hydration` the statement's index."""
+    what: What = None
     place: Place | None = None
 
 

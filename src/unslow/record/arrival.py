@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from typing import Any, Final
 
 from ..current import Lane, clock
@@ -24,6 +25,18 @@ _TCP_INFO: Final[int | None] = (
     getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 )
 _TCP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+_CLOCK_MONOTONIC_COARSE: Final = 6
+"""In Linux's `time.h`; its resolution is the kernel's tick."""
+
+
+def _tick_ms() -> int:
+    try:
+        return round(time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000)
+    except OSError:
+        return 4
+
+
+_TICK_MS: Final = _tick_ms()
 
 
 def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
@@ -45,8 +58,9 @@ def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
     age_ms = _age_ms(source)
     if age_ms is None:
         return
-    # What woke the step was there before it, however coarse the kernel's answer is.
-    arrival_ns = min(clock() - age_ms * 1_000_000, resumed_ns)
+    # An age of one tick may be a moment that had a tick in it: only what is older is certain. What
+    # woke the step was there before it, however coarse the kernel's answer is.
+    arrival_ns = min(clock() - (age_ms - _TICK_MS) * 1_000_000, resumed_ns)
     if arrival_ns > waited_since_ns:
         lane.arrival_ns = arrival_ns
 

@@ -184,8 +184,48 @@ class LoopLedger:
             )
             for culprit in held_ns
         ]
-        found.sort(key=lambda one: (-sum(v.most_ms for v in one.victims), -one.blocked_ms))
+        found.sort(key=_worst_first)
         return tuple(found)
+
+
+def merged_blocked(found: Sequence[Blocked]) -> tuple[Blocked, ...]:
+    """The culprits of several processes as one list, worst for others first."""
+    groups: dict[Culprit, list[Blocked]] = defaultdict(list)
+    for one in found:
+        groups[Culprit(one.route, one.what, one.place)].append(one)
+    merged = []
+    for culprit, group in groups.items():
+        victims: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        for victim in (victim for one in group for victim in one.victims):
+            counts = victims[victim.route]
+            counts[0] += victim.requests_count
+            counts[1] += round(victim.least_ms * 1e6)
+            counts[2] += round(victim.most_ms * 1e6)
+        merged.append(
+            Blocked(
+                route=culprit.route,
+                place=culprit.place,
+                what=culprit.what,
+                blocked_ms=sum(one.blocked_ms for one in group),
+                times_count=sum(one.times_count for one in group),
+                victims=_victims(victims),
+            )
+        )
+    merged.sort(key=_worst_first)
+    return tuple(merged)
+
+
+def merged_holders(found: Sequence[Holder]) -> tuple[Holder, ...]:
+    """The holders of several processes' pools as one list, longest first."""
+    totals: dict[tuple[str, str, Place | None], float] = defaultdict(float)
+    for one in found:
+        totals[one.pool, one.route, one.place] += one.ms
+    merged = [Holder(pool, route, place, ms) for (pool, route, place), ms in totals.items()]
+    return tuple(sorted(merged, key=lambda holder: -holder.ms))
+
+
+def _worst_first(one: Blocked) -> tuple[float, float]:
+    return -sum(victim.most_ms for victim in one.victims), -one.blocked_ms
 
 
 def _victims(routes: dict[str, list[int]]) -> tuple[Victim, ...]:

@@ -41,6 +41,8 @@ class Seen(NamedTuple):
     waited: Waited
     alone: bool
     """No other request of its process was open meanwhile."""
+    open_count: int
+    """Requests of its process that were open when it began, itself included."""
     slice_cost_ns: int
 
 
@@ -84,7 +86,7 @@ def _endpoint(group: list[Seen]) -> Endpoint:
             "p95": _mean_receipt(_between(by_wall, 94, 96)),
         },
         requests_per_s=_rate(group),
-        concurrency_max=_concurrency(group),
+        concurrency_max=max(one.open_count for one in group),
         statements_p50=int(percentile(statements, 50)),
         statements_max=statements[-1],
         response_bytes_p50=int(percentile(sizes, 50)),
@@ -125,22 +127,6 @@ def _rate(group: Sequence[Seen]) -> float:
     begin = min(one.trace.started_at for one in group)
     end = max(one.trace.started_at + one.receipt.wall_ns / 1e9 for one in group)
     return len(group) / (end - begin) if end > begin else 0.0
-
-
-def _concurrency(group: Sequence[Seen]) -> int:
-    events = sorted(
-        event
-        for one in group
-        for event in (
-            (one.trace.started_at, 1),
-            (one.trace.started_at + one.receipt.wall_ns / 1e9, -1),
-        )
-    )
-    most = now = 0
-    for _, change in events:
-        now += change
-        most = max(most, now)
-    return most
 
 
 def _blocked_loop_ns(receipt: Receipt) -> int:
@@ -230,10 +216,9 @@ def _statements(group: Sequence[Seen]) -> tuple[StatementShape, ...]:
     calls: dict[tuple[str, Place | None, str], list[float]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for one in group:
         spent: dict[int, int] = defaultdict(int)
-        for lane in one.trace.lanes:
-            for piece in lane.slices:
-                if piece.segment in (SQL, ROWS) and isinstance(piece.what, int):
-                    spent[piece.what] += piece.end_ns - piece.start_ns
+        for piece in one.receipt.pieces:
+            if piece.segment in (SQL, ROWS) and isinstance(piece.what, int):
+                spent[piece.what] += piece.end_ns - piece.start_ns
         for index, statement in enumerate(one.trace.statements):
             row = calls[statement.shape, statement.place, statement.relationship]
             row[0] += 1

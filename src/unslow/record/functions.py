@@ -16,6 +16,8 @@ _PASSED_ON: Final = 3
 
 def code_of(function: Any) -> CodeType | None:
     """The code that a callable runs, below its partials and decorators; None if not Python's."""
+    if function.__class__ is FunctionType and not function.__dict__:
+        return function.__code__  # type: ignore[no-any-return]  # its class was just looked at
     for _ in range(_DEEPEST):
         below = getattr(function, "__wrapped__", None)
         if below is None and isinstance(function, functools.partial):
@@ -34,9 +36,13 @@ def code_of(function: Any) -> CodeType | None:
 def own_place(function: Any) -> RawPlace | None:
     """The first line of a callable, if it is the user's own code."""
     code = code_of(function)
-    if code is None or not own_code.is_own_file(code.co_filename):
+    if code is None:
         return None
-    return code, 0
+    file = code.co_filename
+    own = own_code.by_file.get(file)
+    if own is None:
+        own = own_code.is_own_file(file)
+    return (code, 0) if own else None
 
 
 def place_of_call(function: Any, args: tuple[Any, ...] = ()) -> RawPlace | None:

@@ -44,7 +44,11 @@ def selected(scope: Scope, template: str) -> None:
     trace = scope.get(MARK)
     if trace is None:
         return
-    trace.route = scope.get(_MOUNTS, "") + template
+    below = scope.get(_MOUNTS)
+    route = template if below is None else below + template
+    if trace.route == route:
+        return
+    trace.route = route
     module = getattr(scope.get("endpoint"), "__module__", None)
     if module is not None and module not in _modules:
         _modules.add(module)

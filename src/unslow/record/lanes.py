@@ -17,8 +17,13 @@ from ..model.trace import THREAD_QUEUE, UNEXPLAINED
 from ..patching import Patches
 from .place import own_code
 
+_OURS = __name__.partition(".")[0]
 _LONG_WAIT_NS = 1_000_000
 """A wait this long is looked at: reading the chain of awaits takes about 2 us."""
+
+
+_TIMER_SLACK_NS = 1_000_000
+"""Also an idle loop sees a timer up to this late: epoll and uvloop count in milliseconds."""
 
 
 class Steps(Coroutine[Any, Any, Any]):
@@ -81,7 +86,7 @@ class Steps(Coroutine[Any, Any, Any]):
                 running[thread_id] = before
             if trace.left > 0:
                 trace.left -= 1
-                known = lane.arrival_ns or (timer if timer <= start else 0)
+                known = lane.arrival_ns or (timer if timer < start - _TIMER_SLACK_NS else 0)
                 lane.arrival_ns = lane.ready_ns = 0
                 lane.steps.append((start, end, ready, known))
             elif trace.end_ns == 0:
@@ -115,7 +120,9 @@ def awaited(coroutine: Any) -> tuple[RawPlace | None, str]:
         if own_code.is_own_file(code.co_filename):
             place, name = (code, frame.f_lasti), ""
         elif place is not None and not name:
-            name = f"{frame.f_globals.get('__name__', '').partition('.')[0]}.{code.co_qualname}"
+            library = frame.f_globals.get("__name__", "").partition(".")[0]
+            # A probe's wrapper stands in for what it wraps.
+            name = f"{library}.{code.co_qualname}" if library != _OURS else ""
         coroutine = coroutine.cr_await
     return place, name
 

@@ -34,6 +34,7 @@ from ..model.trace import (
     Slice,
     Step,
     Trace,
+    What,
 )
 
 _IDLE: Final = -1
@@ -53,7 +54,7 @@ class Piece(NamedTuple):
     start_ns: int
     end_ns: int
     segment: int
-    what: str | int | None = None
+    what: What = None
     place: Place | None = None
     on_loop: bool = False
     """A wait that held the event loop's thread."""
@@ -191,7 +192,7 @@ def _flatten(
     return pieces
 
 
-def _rest(one: Slice) -> tuple[int, str | int | None, Place | None]:
+def _rest(one: Slice) -> tuple[int, What, Place | None]:
     return one.segment, one.what, one.place
 
 

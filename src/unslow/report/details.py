@@ -177,8 +177,12 @@ def _crowd(endpoint: Endpoint, page: Page) -> Iterator[Text]:
         )
         for name, ms in endpoint.receipts_ms.get("mean", {}).items()
     }
-    around = f"with up to {endpoint.concurrency_max} at once mean {milliseconds(crowd_ms)}"
-    items = [around, *_growth(alone_receipt, crowd_receipt)]
+    most = endpoint.concurrency_max
+    around = f"up to {most} at once" if most > 1 else "others"
+    items = [
+        f"with {around} mean {milliseconds(crowd_ms)}",
+        *_growth(alone_receipt, crowd_receipt),
+    ]
     yield from _row("alone", milliseconds(alone.wall_ms.mean), items, page)
 
 

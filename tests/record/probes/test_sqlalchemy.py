@@ -184,7 +184,9 @@ def test_a_commit_is_a_statement_with_the_line_that_asked_for_it(blog: Blog) -> 
     }
     commit = texts(trace).index("COMMIT")
     assert [one for one in slices_of(trace, SQL) if one[3] == commit]
-    assert all(any(nested(one, outer) for outer in slices_of(trace, ORM)) for one in slices_of(trace, SQL))
+    assert all(
+        any(nested(one, outer) for outer in slices_of(trace, ORM)) for one in slices_of(trace, SQL)
+    )
 
 
 def test_savepoints_are_statements(sync_blog: Blog) -> None:

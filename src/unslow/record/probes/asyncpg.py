@@ -129,8 +129,7 @@ class _Recording:
         segment: int,
         start_ns: int,
         statement: OpenStatement | None,
-        protocol: Any,
-        result: Any,
+        result: Any = None,
     ) -> None:
         end_ns = clock()
         try:
@@ -143,8 +142,6 @@ class _Recording:
                 if type(rows) is list:
                     statement.rows_count = (statement.rows_count or 0) + len(rows)
             lane.add(segment, start_ns, end_ns, index, place)
-            if end_ns - start_ns > LEAST_WAIT_NS and protocol is not None:
-                note_arrival(lane, self._sockets.get(protocol), start_ns)
         except Exception as error:
             self._broke(error)
 

@@ -106,23 +106,16 @@ def _endpoint(installation: Installation) -> _Patch:
             lane = LANE.get()
             if lane is None or not is_coroutine:
                 return running
-            place = None
+            code = None
             try:
-                place = _first_line(dependant.call)
+                code = code_of(dependant.call)
             except Exception as error:
                 installation.broke(error)
-            return _run(running, lane, OWN_CODE, place)
+            return _run(running, lane, OWN_CODE, None if code is None else (code, 0))
 
         return run_endpoint_function
 
     return make
-
-
-def _first_line(function: Any) -> RawPlace | None:
-    code = getattr(function, "__code__", None)
-    if code is None or hasattr(function, "__wrapped__"):
-        code = code_of(function)
-    return None if code is None else (code, 0)
 
 
 async def _run(

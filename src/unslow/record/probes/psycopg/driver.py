@@ -59,6 +59,7 @@ def install(installation: Installation) -> None:
     driver = _Driver(installation)
     replace(psycopg.BaseConnection, "_exec_command", driver.command)
     replace(psycopg.BaseConnection, "_connect_gen", driver.connecting)
+    replace(psycopg.AsyncConnection, "wait", driver.waiting)
     for kind in ("", "Async"):
         cursor = getattr(psycopg, f"{kind}Cursor")
         replace(cursor, "_execute_gen", driver.sending)
@@ -109,15 +110,17 @@ class _Driver:
         segment: int,
         start_ns: int,
         statement: OpenStatement | None,
-        connection: Any,
+        rows_count: int | None = None,
     ) -> None:
         end_ns = clock()
         try:
-            index = None if statement is None else statement.index
+            index = None
+            if statement is not None:
+                index = statement.index
+                if rows_count is not None:
+                    statement.rows_count = (statement.rows_count or 0) + rows_count
             if segment != ROWS or not _prolong(lane, start_ns, end_ns, index):
                 lane.add(segment, start_ns, end_ns, index)
-            if end_ns - start_ns > LEAST_WAIT_NS and not connection.closed:
-                note_arrival(lane, connection.fileno(), start_ns)
         except Exception as error:
             self._broke(error)
 
@@ -160,7 +163,7 @@ class _Driver:
         try:
             return (yield from steps)
         finally:
-            self._end(lane, SQL, start, statement, cursor.connection)
+            self._end(lane, SQL, start, statement)
             if statement is not None:
                 self._describe(statement, cursor)
 
@@ -185,7 +188,7 @@ class _Driver:
             lane.statement = statement = self._begin(lane, query, params_seq)
             if statement is not None and isinstance(params_seq, list | tuple):
                 statement.executions_count = len(params_seq)
-            return self._wait(steps, lane, SQL, statement, cursor.connection)
+            return self._wait(steps, lane, SQL, statement)
 
         return call
 
@@ -196,28 +199,23 @@ class _Driver:
         def call(connection: Any, command: Any, *args: Any, **options: Any) -> Any:
             lane = LANE.get()
             # In a pipeline it is only queued.
-            if lane is None or lane.inside_sql or connection._pipeline is not None:
+            if lane is None or lane.inside_sql or connection._pipeline or connection.closed:
                 return original(connection, command, *args, **options)
             if not isinstance(command, bytes | str):
                 command = command.as_bytes(connection)
             steps = original(connection, command, *args, **options)
-            return self._wait(steps, lane, SQL, self._begin(lane, command, None), connection)
+            return self._wait(steps, lane, SQL, self._begin(lane, command, None))
 
         return call
 
     def _wait(
-        self,
-        steps: Steps,
-        lane: Lane,
-        segment: int,
-        statement: OpenStatement | None,
-        connection: Any,
+        self, steps: Steps, lane: Lane, segment: int, statement: OpenStatement | None
     ) -> Steps:
         start = clock()
         try:
             return (yield from steps)
         finally:
-            self._end(lane, segment, start, statement, connection)
+            self._end(lane, segment, start, statement)
 
     # Rows
 
@@ -228,26 +226,19 @@ class _Driver:
             if lane is None or lane.inside_sql:
                 return original(cursor, first)
             statement = self._statement_of(lane, cursor)
-            return self._stream(original(cursor, first), lane, statement, cursor, first)
+            return self._stream(original(cursor, first), lane, SQL if first else ROWS, statement)
 
         return call
 
     def _stream(
-        self,
-        steps: Steps,
-        lane: Lane,
-        statement: OpenStatement | None,
-        cursor: Any,
-        first: bool,
+        self, steps: Steps, lane: Lane, segment: int, statement: OpenStatement | None
     ) -> Steps:
         result = None
         start = clock()
         try:
             result = yield from steps
         finally:
-            self._end(lane, SQL if first else ROWS, start, statement, cursor.connection)
-            if result is not None and statement is not None:
-                statement.rows_count = (statement.rows_count or 0) + result.ntuples
+            self._end(lane, segment, start, statement, getattr(result, "ntuples", None))
         return result
 
     def reading(self, original: Call) -> Call:
@@ -263,11 +254,11 @@ class _Driver:
             if statement is None:
                 # Declared elsewhere: the FETCH is all that this request sends.
                 return steps
-            return self._read(steps, lane, statement, cursor)
+            return self._read(steps, lane, statement)
 
         return call
 
-    def _read(self, steps: Steps, lane: Lane, statement: OpenStatement, cursor: Any) -> Steps:
+    def _read(self, steps: Steps, lane: Lane, statement: OpenStatement) -> Steps:
         rows = None
         lane.inside_sql += 1
         start = clock()
@@ -275,9 +266,7 @@ class _Driver:
             rows = yield from steps
         finally:
             lane.inside_sql -= 1
-            self._end(lane, ROWS, start, statement, cursor.connection)
-            if type(rows) is list:
-                statement.rows_count = (statement.rows_count or 0) + len(rows)
+            self._end(lane, ROWS, start, statement, len(rows) if type(rows) is list else None)
         return rows
 
     def pipeline_results(self, original: Call) -> Call:
@@ -288,7 +277,7 @@ class _Driver:
             if lane is None or lane.inside_sql or not pipeline.result_queue:
                 return steps
             # Several statements may be on their way: the wait is said to be the last one's.
-            return self._wait(steps, lane, SQL, lane.statement, pipeline._conn)
+            return self._wait(steps, lane, SQL, lane.statement)
 
         return call
 
@@ -301,7 +290,7 @@ class _Driver:
             if lane is None or lane.inside_sql:
                 return original(copy)
             statement = self._statement_of(lane, copy.cursor)
-            return self._wait(original(copy), lane, ROWS, statement, copy.connection)
+            return self._wait(original(copy), lane, ROWS, statement)
 
         return call
 
@@ -316,7 +305,7 @@ class _Driver:
                 return original(writer, *args, **options)
             finally:
                 statement = self._statement_of(lane, writer.cursor)
-                self._end(lane, SQL, start, statement, writer.connection)
+                self._end(lane, SQL, start, statement)
 
         return call
 
@@ -331,11 +320,36 @@ class _Driver:
                 return await original(writer, *args, **options)
             finally:
                 statement = self._statement_of(lane, writer.cursor)
-                self._end(lane, SQL, start, statement, writer.connection)
+                self._end(lane, SQL, start, statement)
 
         return call
 
     # Connections
+
+    def waiting(self, original: Call) -> Call:
+        """For the one place in which an asynchronous connection waits."""
+
+        @wraps(original)
+        async def call(connection: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None:
+                return await original(connection, *args, **options)
+            # Whoever records the statement, only here its socket is known.
+            start = clock()
+            try:
+                return await original(connection, *args, **options)
+            finally:
+                if clock() - start > LEAST_WAIT_NS:
+                    self._arrived(lane, connection, start)
+
+        return call
+
+    def _arrived(self, lane: Lane, connection: Any, start_ns: int) -> None:
+        try:
+            if not connection.closed:
+                note_arrival(lane, connection.fileno(), start_ns)
+        except Exception as error:
+            self._broke(error)
 
     def connecting(self, original: Call) -> Call:
         @wraps(original)

@@ -42,9 +42,12 @@ def install(installation: Installation) -> None:
     class Tag(UserDefinedOption):
         propagate_to_loaders = True
 
+    broken = False
+
     def tag(execution: Any) -> None:
+        nonlocal broken
         lane = LANE.get()
-        if lane is None or not execution.is_select:
+        if lane is None or broken or not execution.is_select:
             return
         try:
             origin = _origin_of(lane, execution, Tag)
@@ -52,10 +55,16 @@ def install(installation: Installation) -> None:
                 execution.statement = execution.statement.options(Tag(origin))
             execution.update_execution_options(**{ORIGIN: origin})
         except Exception as error:
+            broken = True
             installation.broke(error)
 
+    def stop_listening() -> None:
+        # From inside the event that would change the list which SQLAlchemy goes through.
+        if not broken:
+            event.remove(Session, "do_orm_execute", tag)
+
     event.listen(Session, "do_orm_execute", tag)
-    installation.patches.on_undo(lambda: event.remove(Session, "do_orm_execute", tag))
+    installation.patches.on_undo(stop_listening)
 
 
 def _origin_of(lane: Lane, execution: Any, tag: Any) -> _Origin:
@@ -64,13 +73,13 @@ def _origin_of(lane: Lane, execution: Any, tag: Any) -> _Origin:
     # An object may have been loaded by an earlier request.
     if tags and tags[-1].payload.trace_number == origin.trace_number:
         origin.parent = tags[-1].payload
-    path = execution.loader_strategy_path
     state = execution.lazy_loaded_from
     if state is not None:
         origin.row_key = state.key
     elif execution.is_column_load:
         origin.row_key = (execution.bind_mapper, tuple((execution.parameters or {}).values()))
         origin.relationship = f"{execution.bind_mapper.class_.__name__}.*"
-    if path is not None and getattr(path[-1], "is_property", False):
+    path = getattr(execution.loader_strategy_path, "path", ())
+    if path and getattr(path[-1], "is_property", False):
         origin.relationship = path[-1]
     return origin

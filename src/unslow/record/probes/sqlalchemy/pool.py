@@ -116,17 +116,20 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _name(engine: Any, installation: Installation) -> str:
     """A pool's name, without credentials; made once."""
+    from sqlalchemy.pool import QueuePool
+
     pool, url = engine.pool, engine.url
     scheme = f"{engine.dialect.name}+{engine.dialect.driver}"
     host = url.host or ""
     if host and url.port is not None:
         host = f"{host}:{url.port}"
+    # Of a SQLite file its name only: a path may say who the user is.
     database = (url.database or "").replace("\\", "/").rpartition("/")[2]
+    where = "/".join(filter(None, (host, database)))
     size = type(pool).__name__
-    if hasattr(pool, "size"):
+    if isinstance(pool, QueuePool):
         extra = getattr(pool, "_max_overflow", 0)
         size = f"pool {pool.size()}+{'unlimited' if extra < 0 else extra}"
-    where = "/".join(filter(None, (host, database)))
     name = _names[pool] = " ".join(filter(None, (scheme, where, size)))
     installation.cover(f"sqlalchemy engine {scheme}")
     return name
