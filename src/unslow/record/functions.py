@@ -17,7 +17,7 @@ _PASSED_ON: Final = 3
 def code_of(function: Any) -> CodeType | None:
     """The code that a callable runs, below its partials and decorators; None if not Python's."""
     if function.__class__ is FunctionType and not function.__dict__:
-        return function.__code__  # type: ignore[no-any-return]  # its class was just looked at
+        return function.__code__
     for _ in range(_DEEPEST):
         below = getattr(function, "__wrapped__", None)
         if below is None and isinstance(function, functools.partial):

@@ -35,6 +35,7 @@ _PRIVATE: Final = (
     ("Protocol", "copy_in", ("self", "copy_stmt", "reader", "data", "records")),
     ("Protocol", "copy_out", ("self", "copy_stmt", "sink", "timeout")),
     ("Protocol", "execute", ("self", "state", "portal_name", "limit", "return_extra")),
+    ("Protocol", "prepare", ("self", "stmt_name", "query", "timeout")),
     ("Protocol", "query", ("self", "query", "timeout")),
     ("Protocol", "set_connection", ("self", "connection")),
     ("Pool", "_acquire", ("self", "timeout")),
@@ -80,6 +81,8 @@ def _replace_all(installation: Installation, owners: dict[str, Any], cursor: Any
     replace(connection, "_get_statement", recording.preparing)
     replace(connection, "reset", recording.housekeeping)
     replace(connection, "close", recording.housekeeping)
+    for name in ("prepare", "query", "bind", "bind_execute", "bind_execute_many", "execute"):
+        replace(protocol, name, recording.waiting)
     for name in ("query", "copy_in", "copy_out"):
         replace(protocol, name, recording.message_with_text)
     for name in ("bind", "bind_execute", "bind_execute_many"):
@@ -165,7 +168,6 @@ class _Recording:
             statement = self._begin(lane, query, args)
             if many and statement is not None and isinstance(args, list | tuple):
                 statement.executions_count = len(args)
-            protocol = connection._protocol
             result = None
             lane.inside_sql += 1
             start = clock()
@@ -173,7 +175,7 @@ class _Recording:
                 result = await original(connection, query, args, *rest, **options)
             finally:
                 lane.inside_sql -= 1
-                self._end(lane, SQL, start, statement, protocol, result)
+                self._end(lane, SQL, start, statement, result)
             return result
 
         return call
@@ -184,7 +186,6 @@ class _Recording:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
                 return await original(connection, query, *rest, **options)
-            protocol = connection._protocol
             lane.inside_sql += 1
             start = clock()
             try:
@@ -192,7 +193,7 @@ class _Recording:
             finally:
                 lane.inside_sql -= 1
                 # Parsed only: time, but no statement as long as it is not executed.
-                self._end(lane, SQL, start, None, protocol, None)
+                self._end(lane, SQL, start, None)
 
         return call
 
@@ -243,6 +244,29 @@ class _Recording:
 
     # The protocol
 
+    def waiting(self, original: Call) -> Call:
+        """For messages that are answered: whoever records them, the socket is known here."""
+
+        @wraps(original)
+        async def call(protocol: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None:
+                return await original(protocol, *args, **options)
+            start = clock()
+            try:
+                return await original(protocol, *args, **options)
+            finally:
+                if clock() - start > LEAST_WAIT_NS:
+                    self._arrived(lane, protocol, start)
+
+        return call
+
+    def _arrived(self, lane: Lane, protocol: Any, start_ns: int) -> None:
+        try:
+            note_arrival(lane, self._sockets.get(protocol), start_ns)
+        except Exception as error:
+            self._broke(error)
+
     def message_with_text(self, original: Call) -> Call:
         @wraps(original)
         async def call(protocol: Any, text: Any, *rest: Any, **options: Any) -> Any:
@@ -254,7 +278,7 @@ class _Recording:
             try:
                 return await original(protocol, text, *rest, **options)
             finally:
-                self._end(lane, SQL, start, statement, protocol, None)
+                self._end(lane, SQL, start, statement)
 
         return call
 
@@ -275,7 +299,7 @@ class _Recording:
             try:
                 result = await original(protocol, state, args, *rest, **options)
             finally:
-                self._end(lane, SQL, start, statement, protocol, result)
+                self._end(lane, SQL, start, statement, result)
             return result
 
         return call
@@ -292,7 +316,7 @@ class _Recording:
             try:
                 result = await original(protocol, state, *rest, **options)
             finally:
-                self._end(lane, ROWS, start, statement, protocol, result)
+                self._end(lane, ROWS, start, statement, result)
             return result
 
         return call
@@ -309,7 +333,7 @@ class _Recording:
             try:
                 return await original(protocol, *rest, **options)
             finally:
-                self._end(lane, ROWS, start, statement, protocol, None)
+                self._end(lane, ROWS, start, statement)
 
         return call
 
@@ -326,7 +350,7 @@ class _Recording:
                 return await original(cursor, *args, **options)
             finally:
                 lane.inside_sql -= 1
-                self._end(lane, ROWS, start, statement, cursor._connection._protocol, None)
+                self._end(lane, ROWS, start, statement)
 
         return call
 

@@ -46,14 +46,18 @@ def install(installation: Installation) -> None:
 
     def tag(execution: Any) -> None:
         nonlocal broken
-        lane = LANE.get()
-        if lane is None or broken or not execution.is_select:
+        if broken or not execution.is_select:
             return
         try:
-            origin = _origin_of(lane, execution, Tag)
+            lane = LANE.get()
+            origin = None if lane is None else _origin_of(lane, execution, Tag)
             if not execution.is_column_load:
+                # Outside of a request too: options are matched, by their place, with those of the
+                # statement that was compiled first, and an option is no part of what tells two
+                # statements apart.
                 execution.statement = execution.statement.options(Tag(origin))
-            execution.update_execution_options(**{ORIGIN: origin})
+            if origin is not None:
+                execution.update_execution_options(**{ORIGIN: origin})
         except Exception as error:
             broken = True
             installation.broke(error)
@@ -70,9 +74,10 @@ def install(installation: Installation) -> None:
 def _origin_of(lane: Lane, execution: Any, tag: Any) -> _Origin:
     origin = _Origin(lane.trace.number)
     tags = [option for option in execution.user_defined_options if isinstance(option, tag)]
-    # An object may have been loaded by an earlier request.
-    if tags and tags[-1].payload.trace_number == origin.trace_number:
-        origin.parent = tags[-1].payload
+    parent = tags[-1].payload if tags else None
+    # An object may have been loaded by an earlier request, or by none.
+    if parent is not None and parent.trace_number == origin.trace_number:
+        origin.parent = parent
     state = execution.lazy_loaded_from
     if state is not None:
         origin.row_key = state.key
