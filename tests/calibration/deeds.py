@@ -31,7 +31,7 @@ REMOTE_MS = 40
 HELD_S = 0.03
 GARBAGE = 100_000
 COMPILED = 4
-COLUMNS = 60
+COLUMNS = 40
 SLOW_SQL = "SELECT pg_sleep(0.02)"
 SLOW_ROWS = "SELECT pg_sleep(0.004), i FROM generate_series(1, 6) i"
 """Each two rows take 8 ms."""

@@ -103,6 +103,30 @@ def test_a_timer_tells_when_its_task_could_have_run(run: Runner) -> None:
     assert start - known > 15_000_000
 
 
+def test_a_wake_up_over_several_callbacks_counts_from_the_first(run: Runner) -> None:
+    """`shield` and `gather` wake their task by a callback of the inner one."""
+
+    def holds_the_loop() -> None:
+        until = time.perf_counter() + 0.01
+        while time.perf_counter() < until:
+            pass
+
+    async def child() -> None:
+        await asyncio.sleep(0)
+        # Queued before the callback that tells the outer future.
+        asyncio.get_running_loop().call_soon(holds_the_loop)
+
+    async def work() -> None:
+        await asyncio.shield(asyncio.ensure_future(child()))
+
+    trace = run(traced(work()))
+
+    child_end = trace.lanes[1].steps[-1][1]
+    start, _, ready, _ = trace.root.steps[-1]
+    assert abs(ready - child_end) < 2_000_000
+    assert start - ready > 8_000_000
+
+
 def test_a_long_wait_names_the_line_and_what_was_awaited(run: Runner) -> None:
     async def helper() -> None:
         await asyncio.sleep(0.005)

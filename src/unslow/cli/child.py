@@ -36,6 +36,8 @@ _GIVEN_BACK = tuple(
     getattr(signal, name) for name in ("SIGPIPE", "SIGXFSZ") if hasattr(signal, name)
 )
 _LOOK_EVERY_S = 0.02
+# The end of a child is told by a signal, which a thread that does not hold it back may swallow.
+_LOOK_AT_LEAST_EVERY_S = 1.0
 
 
 class Signals:
@@ -135,9 +137,11 @@ class Child:
         deadline = time.monotonic() + timeout_s
         while not self._has_ended():
             left = deadline - time.monotonic()
-            taken = self._signals.next(max(left, 0))
+            taken = self._signals.next(min(max(left, 0), _LOOK_AT_LEAST_EVERY_S))
             if taken is None:
-                return None
+                if left <= 0:
+                    return None
+                continue
             number, reached = taken
             if number != signal.SIGCHLD and not reached:
                 self._send(number)

@@ -274,7 +274,9 @@ def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[...,
         def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
             if context is not None:
                 lane = context.get(LANE)
-                if lane is not None:
+                # Called by a callback that the loop runs for this very lane (a future that wakes
+                # another): the lane was ready when that callback was queued.
+                if lane is not None and not (lane.ready_ns and LANE.get() is lane):
                     lane.ready_ns = woken[0] or clock()
             return original(callback, *args, context=context)
 

@@ -15,7 +15,7 @@ from . import private
 from .statements import Make
 
 _SHORTEST_NS: Final = 20_000
-"""Below this a connection was there, or had nothing to undo: no wait, only SQLAlchemy's work."""
+"""Below this a connection was there: no wait, only SQLAlchemy's own work."""
 _HOLD: Final = "unslow_hold"
 """The attribute of a connection that was taken under which its hold stands."""
 
@@ -93,7 +93,7 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
     def checkin(self: Any, transaction_was_reset: bool = False) -> Any:
         hold = self.__dict__.pop(_HOLD, None)
         lane = LANE.get()
-        if lane is None:
+        if lane is None or transaction_was_reset:
             try:
                 return original(self, transaction_was_reset)
             finally:
@@ -106,10 +106,9 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             end = clock()
             lane.inside_sql -= 1
+            lane.add(CONNECT, start, end)
             if hold is not None:
                 hold[2] = end
-            if end - start >= _SHORTEST_NS:
-                lane.add(CONNECT, start, end)
 
     return checkin
 

@@ -39,7 +39,9 @@ class Dialects:
             "do_execute_no_params": _execute_no_params(installation),
             "do_commit": _end("COMMIT"),
             "do_rollback": _end("ROLLBACK"),
-            "do_ping": _ping,
+            "do_ping": _connection_work,
+            "do_close": _connection_work,
+            "do_terminate": _connection_work,
         }
         self._adopted: set[type] = set()
         self._adopting = Lock()
@@ -228,9 +230,9 @@ def _in_autocommit(dbapi_connection: Any) -> bool:
     return getattr(connection, "autocommit", None) is True
 
 
-def _ping(original: Callable[..., Any]) -> Callable[..., Any]:
+def _connection_work(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def do_ping(self: Any, dbapi_connection: Any) -> Any:
+    def work(self: Any, dbapi_connection: Any) -> Any:
         lane = LANE.get()
         if lane is None or lane.inside_sql:
             return original(self, dbapi_connection)
@@ -242,4 +244,4 @@ def _ping(original: Callable[..., Any]) -> Callable[..., Any]:
             lane.add(CONNECT, start, clock())
             lane.inside_sql -= 1
 
-    return do_ping
+    return work

@@ -1,4 +1,4 @@
-"""asyncpg: statements, prepared statements, cursors, copies, connections and pools.
+"""What asyncpg says to the server.
 
 Its query loggers do not do: they are set per connection, are called after the fact by a task of
 their own, and see neither plain statements' place nor cursors, copies, pools and connections.
@@ -15,15 +15,13 @@ from functools import wraps
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from ...current import LANE, Lane, OpenStatement, clock
-from ...model.trace import CONNECT, POOL_WAIT, ROWS, SQL
-from ..arrival import LEAST_WAIT_NS, note_arrival
-from ..place import caller_place
-from ..probe import Installation, ProbeOffError, require
+from ....current import LANE, Lane, OpenStatement, clock
+from ....model.trace import CONNECT, ROWS, SQL
+from ...arrival import LEAST_WAIT_NS, note_arrival
+from ...place import caller_place
+from ...probe import Installation, require
 
-_DRIVER: Final = "asyncpg"
-_OLDEST: Final = (0, 28)
-_NEWEST_TRIED: Final = (0, 32)
+DRIVER: Final = "asyncpg"
 
 _PRIVATE: Final = (
     ("Connection", "_execute", ("self", "query", "args", "limit", "timeout")),
@@ -38,86 +36,63 @@ _PRIVATE: Final = (
     ("Protocol", "prepare", ("self", "stmt_name", "query", "timeout")),
     ("Protocol", "query", ("self", "query", "timeout")),
     ("Protocol", "set_connection", ("self", "connection")),
-    ("Pool", "_acquire", ("self", "timeout")),
-    ("PoolConnectionHolder", "_release", ("self",)),
     ("connect_utils", "_connect", ()),
 )
 """What is replaced and not public: the same from asyncpg 0.28 to 0.32."""
 
-_NO_WAIT_NS: Final = 100_000
-"""Below this, and without giving up the loop, a connection was there: no wait, only work."""
 _LOOKED_BACK_COUNT: Final = 200
 """How many statements of a trace are looked at to find the one whose rows a cursor reads on."""
-
-
-def install(installation: Installation, _module: str) -> None:
-    """Starts recording what goes through asyncpg."""
-    import asyncpg
-    from asyncpg import connect_utils, connection, cursor, pool, protocol
-
-    version = tuple(int(part) for part in asyncpg.__version__.split(".")[:2])
-    if version < _OLDEST:
-        raise ProbeOffError(f"asyncpg {asyncpg.__version__} is older than 0.28")
-    owners: dict[str, Any] = {
-        "Connection": connection.Connection,
-        "Protocol": protocol.Protocol,
-        "Pool": pool.Pool,
-        "PoolConnectionHolder": pool.PoolConnectionHolder,
-        "connect_utils": connect_utils,
-    }
-    for owner, name, parameters in _PRIVATE:
-        require(owners[owner], name, *parameters)
-    _replace_all(installation, owners, cursor.Cursor)
-    tried = "" if version <= _NEWEST_TRIED else "newer than the versions that were tried"
-    installation.cover(f"asyncpg {asyncpg.__version__}", "on", tried)
-
-
-def _replace_all(installation: Installation, owners: dict[str, Any], cursor: Any) -> None:
-    recording = _Recording(installation)
-    replace = installation.patches.replace
-    connection, protocol = owners["Connection"], owners["Protocol"]
-    replace(connection, "_execute", recording.whole_call)
-    replace(connection, "_executemany", recording.whole_call)
-    replace(connection, "_get_statement", recording.preparing)
-    replace(connection, "reset", recording.housekeeping)
-    replace(connection, "close", recording.housekeeping)
-    for name in ("prepare", "query", "bind", "bind_execute", "bind_execute_many", "execute"):
-        replace(protocol, name, recording.waiting)
-    for name in ("query", "copy_in", "copy_out"):
-        replace(protocol, name, recording.message_with_text)
-    for name in ("bind", "bind_execute", "bind_execute_many"):
-        replace(protocol, name, recording.message_with_state)
-    replace(protocol, "execute", recording.further_rows)
-    if hasattr(protocol, "close_portal"):  # since 0.29
-        replace(protocol, "close_portal", recording.closing_portal)
-    replace(protocol, "set_connection", recording.new_connection)
-    replace(cursor, "forward", recording.skipped_rows)
-    replace(owners["connect_utils"], "_connect", recording.connecting)
-    replace(owners["Pool"], "_acquire", recording.acquiring)
-    replace(owners["PoolConnectionHolder"], "_release", recording.releasing)
-
 
 Call = Callable[..., Awaitable[Any]]
 
 
-class _Recording:
-    """What the replacements share: each method takes an original and returns what replaces it."""
+def install(installation: Installation) -> None:
+    """Replaces the calls of connections, cursors and the protocol."""
+    from asyncpg import connect_utils, connection, cursor, protocol
+
+    owners: dict[str, Any] = {
+        "Connection": connection.Connection,
+        "Protocol": protocol.Protocol,
+        "connect_utils": connect_utils,
+    }
+    for owner, name, parameters in _PRIVATE:
+        require(owners[owner], name, *parameters)
+    replace = installation.patches.replace
+    driver = _Driver(installation)
+    for name in ("_execute", "_executemany"):
+        replace(connection.Connection, name, driver.whole_call)
+    replace(connection.Connection, "_get_statement", driver.preparing)
+    for name in ("reset", "close"):
+        replace(connection.Connection, name, driver.housekeeping)
+    for name in ("prepare", "query", "bind", "bind_execute", "bind_execute_many", "execute"):
+        replace(protocol.Protocol, name, driver.waiting)
+    for name in ("query", "copy_in", "copy_out"):
+        replace(protocol.Protocol, name, driver.message_with_text)
+    for name in ("bind", "bind_execute", "bind_execute_many"):
+        replace(protocol.Protocol, name, driver.message_with_state)
+    replace(protocol.Protocol, "execute", driver.further_rows)
+    if hasattr(protocol.Protocol, "close_portal"):  # since 0.29
+        replace(protocol.Protocol, "close_portal", driver.closing_portal)
+    replace(protocol.Protocol, "set_connection", driver.new_connection)
+    replace(cursor.Cursor, "forward", driver.skipped_rows)
+    replace(connect_utils, "_connect", driver.connecting)
+
+
+class _Driver:
+    """The replacements: each public method takes an original and returns what replaces it."""
 
     def __init__(self, installation: Installation) -> None:
         self._broke = installation.broke
         self._recorder = installation.recorder
         self._sockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """By protocol."""
-        self._holds: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
-        """By connection, while it is out of its pool."""
-        self._names: dict[tuple[Any, ...], str] = {}
 
     # What comes before and after a recorded call. Nothing here raises into the app.
 
     def _begin(self, lane: Lane, text: Any, parameters: Any) -> OpenStatement | None:
         try:
             statement = lane.new_statement(
-                text if isinstance(text, str) else "", _DRIVER, caller_place()
+                text if isinstance(text, str) else "", DRIVER, caller_place()
             )
             if self._recorder.record_values:
                 statement.parameters = parameters
@@ -151,7 +126,7 @@ class _Recording:
     def _connected(self, lane: Lane, start_ns: int, connection: Any) -> None:
         end_ns = clock()
         try:
-            lane.add(CONNECT, start_ns, end_ns, self._name_of(connection), caller_place())
+            lane.add(CONNECT, start_ns, end_ns, name_of(connection), caller_place())
         except Exception as error:
             self._broke(error)
 
@@ -354,66 +329,6 @@ class _Recording:
 
         return call
 
-    # Pools
-
-    def acquiring(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(pool: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(pool, *rest, **options)
-            proxy = None
-            start = clock()
-            try:
-                proxy = await original(pool, *rest, **options)
-            finally:
-                self._acquired(lane, start, pool, proxy)
-            return proxy
-
-        return call
-
-    def _acquired(self, lane: Lane, start_ns: int, pool: Any, proxy: Any) -> None:
-        end_ns = clock()
-        try:
-            place = caller_place()
-            connection = _any_connection(pool) if proxy is None else proxy._con
-            name = f"{self._name_of(connection)} pool {pool._minsize}-{pool._maxsize}"
-            if lane.step_start_ns > start_ns or end_ns - start_ns >= _NO_WAIT_NS:
-                lane.add(POOL_WAIT, start_ns, end_ns, name, place)
-            if proxy is not None and lane.trace.left > 0:
-                hold = [name, end_ns, 0, place]
-                lane.trace.holds.append(hold)
-                self._holds[connection] = hold
-        except Exception as error:
-            self._broke(error)
-
-    def releasing(self, original: Callable[..., None]) -> Callable[..., None]:
-        @wraps(original)
-        def call(holder: Any) -> None:
-            # All ways back lead here: released, closed, terminated.
-            connection = holder._con
-            original(holder)
-            try:
-                if connection is not None:
-                    hold = self._holds.pop(connection, None)
-                    if hold is not None:
-                        hold[2] = clock()
-            except Exception as error:
-                self._broke(error)
-
-        return call
-
-    def _name_of(self, connection: Any) -> str:
-        """Where a connection leads, without credentials; made once per database."""
-        if connection is None:
-            return _DRIVER
-        address, database = connection._addr, connection._params.database
-        name = self._names.get((address, database))
-        if name is None:
-            where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
-            name = self._names[address, database] = f"{_DRIVER} {where}/{database}"
-        return name
-
 
 def _statement_of(lane: Lane, text: str) -> OpenStatement | None:
     """The last statement of the trace that was made of a prepared text."""
@@ -423,8 +338,10 @@ def _statement_of(lane: Lane, text: str) -> OpenStatement | None:
     return None
 
 
-def _any_connection(pool: Any) -> Any:
-    for holder in pool._holders:
-        if holder._con is not None:
-            return holder._con
-    return None
+def name_of(connection: Any) -> str:
+    """Where a connection leads, without credentials."""
+    if connection is None:
+        return DRIVER
+    address = connection._addr
+    where = address if isinstance(address, str) else f"{address[0]}:{address[1]}"
+    return f"{DRIVER} {where}/{connection._params.database}"
