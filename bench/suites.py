@@ -55,8 +55,10 @@ class Suite:
     """What of it is run."""
     quick: tuple[str, ...]
     """What of it is run with `--quick`."""
-    source: str
+    source: str = ""
     """The folder with the library's source, taken away so that the built package is tested."""
+    interpreter: tuple[str, ...] = ()
+    """Options of the interpreter."""
     arguments: tuple[str, ...] = ()
     as_requests: bool = False
     """Whether each test is made a request, because the suite knows none."""
@@ -222,8 +224,8 @@ SUITES: Final = (
             "test/orm/test_query.py",
         ),
         quick=("test/ext/asyncio", "test/orm/test_loading.py"),
-        source="lib",
-        arguments=("-p", "no:logging"),
+        # Its own switch for testing what is installed; one file of the source is read all the same.
+        interpreter=("-s",),
         as_requests=True,
         leaves_out="what does not execute: dialects, typing, SQL compilation, and most of test/orm"
         " for its length",
@@ -231,7 +233,7 @@ SUITES: Final = (
     Suite(
         name="asyncpg",
         release="asyncpg==0.32.0",
-        requirements=("pytest", "uvloop"),
+        requirements=("distro", "pytest", "uvloop"),
         tests=("tests",),
         quick=("tests/test_pool.py",),
         source="asyncpg",
@@ -281,10 +283,10 @@ def install(suite: Suite, cache: Path) -> tuple[Path, Path]:
         subprocess.run([sys.executable, "-m", "venv", str(home / "environment")], check=True)
         pip = [str(python), "-m", "pip"]
         subprocess.run([*pip, "install", "-qq", *wanted], check=True)
-        release = suite.release.partition("[")[0] + "==" + suite.release.partition("==")[2]
-        release = suite.release if "[" not in suite.release else release
-        only = ["--no-binary", release.partition("==")[0], "--no-deps", "-d", str(home)]
-        subprocess.run([*pip, "download", "-qq", *only, release], check=True)
+        name, _, version = suite.release.partition("==")
+        name = name.partition("[")[0]
+        only = ["--no-binary", name, "--no-deps", "-d", str(home)]
+        subprocess.run([*pip, "download", "-qq", *only, f"{name}=={version}"], check=True)
         unpack(home, suite.source)
         (home / "complete").touch()
     return python, home / "source"
@@ -296,7 +298,8 @@ def unpack(home: Path, source: str) -> None:
     with tarfile.open(archive) as packed:
         packed.extractall(home / "unpacked", filter="data")
     (folder,) = (home / "unpacked").iterdir()
-    shutil.rmtree(folder / source)
+    if source:
+        shutil.rmtree(folder / source)
     folder.rename(home / "source")
 
 
@@ -315,7 +318,7 @@ def run(
     Raises:
         SuiteError: it did not come to its end.
     """
-    command = [*prefix, str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [*prefix, str(python), *suite.interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     if suite.as_requests:
         command += ["-p", "as_request"]
     command += [f"--junitxml={results}", *suite.arguments]

@@ -333,7 +333,7 @@ def start(
     global _agent  # noqa: PLW0603  # there is one agent in a process
     if _agent is not None:
         return
-    if not _fork_hook:
+    if not _fork_hook and hasattr(os, "register_at_fork"):
         # It cannot be taken back, so it is set once and does nothing while there is no agent.
         os.register_at_fork(after_in_child=_after_fork)
         _fork_hook.append(True)
@@ -359,7 +359,7 @@ def start_injected() -> None:
     """
     settings = load()
     wire = Connection.from_environment()
-    if wire is None or not settings.enabled:
+    if wire is None or _agent is not None or not settings.enabled:
         return
     try:
         wire.open()
@@ -382,10 +382,11 @@ def install(app: _App) -> _App:
             " is given, an object or function that takes scope, receive and send, such as"
             " FastAPI(). Call it as: app = unslow.install(app)"
         )
-    settings = load()
-    if not settings.enabled:
-        return app
-    start(settings, _wire_if_there())
+    if _agent is None:
+        settings = load()
+        if not settings.enabled:
+            return app
+        start(settings, _wire_if_there())
     return app if _agent is None else _agent.traced(app)
 
 

@@ -15,7 +15,8 @@ The rules:
 4. `framework` in which the watchdog saw the user's own line executing is `own-code`.
 5. A task runs only within its steps. Outside them a wait is that wait and a run is nothing, except
    from the moment it was ready: then it is `loop-busy`, but a wait goes on if that took < 0.1 ms.
-6. Of the lanes active in an interval a running one goes first, of two alike the earlier one.
+6. Of the lanes active in an interval a running one goes first, then one that waits, then one that
+   is `loop-busy`; of two alike the earlier one.
 7. What no lane accounts for is `unexplained`; notes of that name in a lane say nothing else.
 """
 
@@ -73,7 +74,8 @@ def holder(active: Iterable[int | None]) -> int:
     """Of what the lanes do in an interval, in the order of their starts, the one that counts."""
     found = [segment for segment in active if segment is not NOTHING]
     running = [segment for segment in found if segment in RUNNING]
-    return (running or found or [UNEXPLAINED])[0]
+    waiting = [segment for segment in found if segment != NUMBER["loop-busy"]]
+    return (running or waiting or found or [UNEXPLAINED])[0]
 
 
 def boundaries(trace: Trace, more: Iterable[int], cost: int) -> list[int]:

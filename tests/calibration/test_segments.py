@@ -26,7 +26,7 @@ PAIRS = [*pairwise(AWAITED), (list(AWAITED)[-1], next(iter(AWAITED)))]
 """Each deed once first and once second."""
 
 in_a_thread = partial(wrong_lines, outside=OUTSIDE_OF_A_THREAD)
-in_threads = partial(wrong_lines_in_a_crowd, outside=OUTSIDE_OF_A_THREAD)
+in_threads = in_a_thread
 
 WAITING_CALLS = [name for name in CALLED if name not in {"own-code", "gc", "session-orm"}]
 """Ten threads that compute wait for each other, and for how long nobody tells them."""

@@ -326,6 +326,28 @@ def test_an_app_that_fails_at_its_start_up_is_shown_with_its_last_lines(tmp_path
     assert "unslow: app:app did not start: its start-up failed." in err
 
 
+def test_an_app_that_never_loads_in_its_workers_is_named_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise RuntimeError('no settings')\n")
+    port = str(free_port())
+
+    with Run(tmp_path, "app:app", "--port", port, "--workers", "2") as run:
+        run.wait_until_printed("RuntimeError: no settings")
+        assert 2 == run.end()
+
+        assert "app:app did not start: RuntimeError: no settings" in run.said[-1]
+
+
+def test_an_app_of_a_command_that_fails_when_it_is_imported_is_named(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise RuntimeError('no settings')\n")
+
+    with Run(tmp_path, "--", sys.executable, "-m", "uvicorn", "app:app") as run:
+        assert 1 == run.ended()
+
+        assert (
+            "unslow: nothing was recorded: the app could not be loaded: RuntimeError: no settings"
+        ) == run.said[-1]
+
+
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(PLAIN_APP)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -77,13 +78,15 @@ class Run:
     ) -> None:
         self.folder = folder
         self.port = port
+        # A short path, for sockets, that goes also when unslow is killed.
+        self._temporary = tempfile.TemporaryDirectory(prefix="run-")
         self._out = folder / f"out-{id(self)}"
         self._err = folder / f"err-{id(self)}"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "unslow", "run", *arguments],
                 cwd=folder,
-                env=clean_environment(**(environment or {})),
+                env=clean_environment(TMPDIR=self._temporary.name, **(environment or {})),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -103,6 +106,7 @@ class Run:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._temporary.cleanup()
 
     @property
     def out(self) -> str:

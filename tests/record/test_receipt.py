@@ -21,6 +21,7 @@ from tests.record.handmade import (
     a_trace,
 )
 from unslow.model.trace import (
+    BLOCKING,
     FRAMEWORK,
     GC,
     HYDRATION,
@@ -165,6 +166,15 @@ def test_of_two_waits_the_one_of_the_lane_that_started_first_is_shown() -> None:
 
     assert lines(receipt) == {SQL: 20, REMOTE: 20}
     assert receipt.overlap_ns == 20 * MS
+    check_sums(trace)
+
+
+def test_a_lane_that_is_kept_off_the_loop_by_another_of_the_same_request_does_not_hide_it() -> None:
+    kept_off = a_task(0, 30, steps=(a_step(0, 1), a_step(29, 30, ready_ms=5)))
+    blocks = a_task(1, 29, a_slice(5, 25, BLOCKING), steps=(a_step(1, 29),))
+    trace = a_trace(kept_off, blocks)
+
+    assert lines(receipt_of(trace)) == {FRAMEWORK: 10, BLOCKING: 20}
     check_sums(trace)
 
 

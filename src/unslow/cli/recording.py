@@ -85,6 +85,8 @@ class Recording:
             **with_folder_first(environ, self.injected),
             **self.listener.environment(),
             RUN_VARIABLE: self.run,
+            # The app may start in a folder that has settings of its own.
+            "UNSLOW_ENABLED": "true",
             "UNSLOW_FOLDER": str(self.folder),
             "UNSLOW_RECORD_VALUES": str(self._record_values).lower(),
         }

@@ -156,8 +156,8 @@ def _check_start_up(target: str, exit_code: int, recording: Recording) -> None:
     Raises:
         StartUpError: it ended before it could serve.
     """
-    reason = recording.troubles.get("app")
-    if not target or exit_code == 0 or not (reason or exit_code == _UVICORN_COULD_NOT_START):
+    reason = None if recording.servers else recording.troubles.get("app")
+    if not target or (reason is None and exit_code != _UVICORN_COULD_NOT_START):
         return
     says = (reason or "its start-up failed").rstrip(".")
     raise StartUpError(
@@ -174,6 +174,8 @@ def _say_what_is_missing(child: Child, recording: Recording, took_s: float) -> N
             f"the command ended by itself after {took_s:.1f} s, and nothing was recorded:"
             f" {reason.says}. {reason.advice}"
         )
+    elif not recording.servers and "app" in recording.troubles:
+        says = f"nothing was recorded: the app could not be loaded: {recording.troubles['app']}"
     elif not recording.servers:
         says = (
             "nothing was recorded: the agent was there, but no app came up at a server that it"

@@ -27,7 +27,7 @@ PROBES: Final = (
             "gunicorn.workers.gasgi",
         ),
     ),
-    Probe("sqlalchemy", ("sqlalchemy.engine", "sqlalchemy.pool", "sqlalchemy.orm")),
+    Probe("sqlalchemy", ("sqlalchemy", "sqlalchemy.orm")),
     Probe(
         "starlette",
         (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from inspect import CO_COROUTINE
 from threading import get_ident
-from types import FrameType
+from types import FrameType, FunctionType, MethodType
 from typing import Any
 from weakref import WeakSet
 
@@ -269,15 +270,25 @@ def _depth_below_task(frame: FrameType | None) -> int:
     return below
 
 
+_CALLABLES = frozenset({FunctionType, MethodType, functools.partial})
+"""What is queued for a task's own next step is of types of asyncio's own."""
+
+
 def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
             if context is not None:
                 lane = context.get(LANE)
-                # Called by a callback that the loop runs for this very lane (a future that wakes
-                # another): the lane was ready when that callback was queued.
-                if lane is not None and not (lane.ready_ns and LANE.get() is lane):
-                    lane.ready_ns = woken[0] or clock()
+                if lane is None:
+                    pass
+                elif type(callback) in _CALLABLES:
+                    # Not the task's own next step, but a callback that may come to wake it, as
+                    # `shield`, `gather` and anyio's groups do it.
+                    callback = _Queued(callback, woken)
+                elif woken[0]:
+                    lane.ready_ns = max(woken[0], lane.step_end_ns)
+                else:
+                    lane.ready_ns = clock()
             return original(callback, *args, context=context)
 
         return call_soon
@@ -288,15 +299,15 @@ def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[...,
 def _call_soon_threadsafe(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def call_soon_threadsafe(callback: Any, *args: Any, context: Context | None = None) -> Any:
-            return original(_FromThread(callback, woken), *args, context=context)
+            return original(_Queued(callback, woken), *args, context=context)
 
         return call_soon_threadsafe
 
     return make
 
 
-class _FromThread:
-    """A callback that another thread gave to the loop: whom it wakes was ready since then."""
+class _Queued:
+    """A callback in the loop's queue: a task that it wakes was ready since it was queued."""
 
     __slots__ = ("_asked_ns", "_callback", "_woken")
 

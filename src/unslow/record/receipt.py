@@ -2,7 +2,9 @@
 
 Each lane is cut into pieces that belong to its innermost open slice; of all lanes that are active
 at an instant, one that runs goes before one that waits, and of two of the same rank the one that
-started first. What no lane accounts for is `unexplained`, the only line made by subtraction.
+started first. A lane that is only kept off its loop goes last: it may well be another lane of the
+same request that holds the loop. What no lane accounts for is `unexplained`, the only line made by
+subtraction.
 """
 
 from __future__ import annotations
@@ -280,6 +282,12 @@ def _clip(pieces: list[Piece], start: int, end: int) -> list[Piece]:
     ]
 
 
+def _rank(segment: int) -> int:
+    if segment in RUNS:
+        return 0
+    return 2 if segment == LOOP_BUSY else 1
+
+
 def _merge(timelines: list[list[Piece]]) -> Iterator[Piece]:
     """Of several lanes' pieces, the one that holds at each instant."""
     active = [pieces for pieces in timelines if pieces]
@@ -288,15 +296,14 @@ def _merge(timelines: list[list[Piece]]) -> Iterator[Piece]:
         return
     starts = sorted((piece for pieces in active for piece in pieces), key=itemgetter(0))
     times = sorted({t for piece in starts for t in (piece.start_ns, piece.end_ns)})
-    waiting: list[tuple[bool, int, int, Piece]] = []
+    waiting: list[tuple[int, int, int, Piece]] = []
     next_start = 0
     held: Piece | None = None
     held_from = 0
     for begin, end in pairwise(times):
         while next_start < len(starts) and starts[next_start].start_ns <= begin:
             piece = starts[next_start]
-            rank = piece.segment not in RUNS
-            heappush(waiting, (rank, piece.lane, next_start, piece))
+            heappush(waiting, (_rank(piece.segment), piece.lane, next_start, piece))
             next_start += 1
         while waiting and waiting[0][3].end_ns <= begin:
             heappop(waiting)

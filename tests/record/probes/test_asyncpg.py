@@ -17,9 +17,12 @@ from asyncpg import connect_utils, connection, cursor, pool, protocol
 from tests.record.probes.conftest import Bench
 from unslow.current import LANE, Lane, OpenStatement, OpenTrace, clock
 from unslow.model.trace import CONNECT, POOL_WAIT, ROWS, SQL
+from unslow.record.catalogue import PROBES
 from unslow.record.place import resolve
 
 Work = Callable[[Any], Awaitable[Any]]
+
+PROBE = next(probe for probe in PROBES if probe.name == "asyncpg")
 
 VALUES = "SELECT n FROM generate_series(1, $1) AS n"
 TABLE = "CREATE TABLE bird (id int, name text)"
@@ -567,6 +570,44 @@ def test_it_is_silent_inside_a_statement_that_is_recorded_above(
     assert [] == slices(trace, SQL, ROWS, POOL_WAIT)
 
 
+def test_rows_of_a_statement_that_is_recorded_above_are_its_rows_and_not_counted(
+    bench: Bench, database_url: str
+) -> None:
+    bench.install("asyncpg")
+
+    async def work(connected: Any) -> None:
+        lane = LANE.get()
+        assert lane is not None
+        async with connected.transaction():
+            lane.new_statement(VALUES, "above", None)
+            lane.inside_sql += 1
+            cursor = await connected.cursor(VALUES, 25)
+            lane.inside_sql -= 1
+            assert 10 == len(await cursor.fetch(10))
+
+    _, trace = asyncio.run(traced_on_connection(bench, database_url, work))
+
+    assert ["BEGIN;", VALUES, "COMMIT;"] == [one.text for one in trace.statements]
+    assert None is trace.statements[1].rows_count
+    assert [(ROWS, 1)] == slices(trace, ROWS)
+
+
+def test_two_cursors_of_one_text_keep_their_rows_apart(bench: Bench, database_url: str) -> None:
+    bench.install("asyncpg")
+
+    async def work(connected: Any) -> None:
+        async with connected.transaction():
+            one = await connected.cursor(VALUES, 25)
+            two = await connected.cursor(VALUES, 25)
+            await one.fetch(3)
+            await two.fetch(5)
+            await one.fetch(4)
+
+    _, trace = asyncio.run(traced_on_connection(bench, database_url, work))
+
+    assert [7, 5] == [one.rows_count for one in trace.statements if one.text == VALUES]
+
+
 def test_parameters_stay_out_unless_they_are_asked_for(bench: Bench, database_url: str) -> None:
     bench.install("asyncpg")
 
@@ -653,3 +694,30 @@ def test_a_bug_of_ours_switches_the_probe_off_and_the_app_goes_on(
     assert 7 == result
     assert ("off", "broke: RuntimeError") == (broke.state, broke.why)
     assert before is not connection.Connection._execute
+
+
+def test_a_private_name_that_looks_otherwise_keeps_the_probe_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection.Connection, "_execute", lambda self, other: None)
+    changed = connection.Connection._execute
+    bench.probes.start(PROBE, "asyncpg")
+
+    coverage = bench.recorder.coverage["asyncpg"]
+    assert "off" == coverage.state
+    assert "_execute takes" in coverage.why
+    assert changed is connection.Connection._execute
+
+
+def test_an_old_version_is_off_and_a_new_one_is_on_with_a_word(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncpg, "__version__", "0.27.0")
+    bench.probes.start(PROBE, "asyncpg")
+    monkeypatch.setattr(asyncpg, "__version__", "0.99.1")
+    bench.probes.start(PROBE, "asyncpg")
+
+    coverage = bench.recorder.coverage
+    assert "off" == coverage["asyncpg"].state
+    assert "on" == coverage["asyncpg " + "0.99.1"].state
+    assert "newer" in coverage["asyncpg " + "0.99.1"].why

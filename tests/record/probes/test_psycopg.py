@@ -20,9 +20,12 @@ from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import milliseconds, slices_of
 from unslow.current import LANE, Lane, OpenTrace, clock
 from unslow.model.trace import CONNECT, POOL_WAIT, ROWS, SQL
+from unslow.record.catalogue import PROBES
 from unslow.record.place import resolve
 
 Work = Callable[[Any], Awaitable[Any]]
+
+PROBE = next(probe for probe in PROBES if probe.name == "psycopg")
 
 VALUES = "SELECT n FROM generate_series(1, %s) AS n"
 TABLE = "CREATE TABLE bird (id int, name text)"
@@ -703,6 +706,29 @@ def test_it_is_silent_inside_a_statement_that_is_recorded_above(side: Side) -> N
     assert [] == what(trace)
 
 
+def test_rows_of_a_statement_that_is_recorded_above_are_its_rows_and_not_counted(
+    side: Side,
+) -> None:
+    async def work(connected: Any) -> None:
+        lane = LANE.get()
+        assert lane is not None
+        async with (
+            entered(connected.transaction()),
+            entered(connected.cursor("pages")) as cursor,
+        ):
+            lane.new_statement(VALUES, "above", None)
+            lane.inside_sql += 1
+            await settled(cursor.execute(VALUES, [25]))
+            lane.inside_sql -= 1
+            assert 10 == len(await settled(cursor.fetchmany(10)))
+
+    _, trace = side.traced(work)
+
+    assert ["BEGIN", VALUES, "COMMIT"] == texts(trace)
+    assert None is trace.statements[1].rows_count
+    assert {(ROWS, 1)} == set(what(trace, ROWS))
+
+
 def test_parameters_stay_out_unless_they_are_asked_for(side: Side) -> None:
     async def work(connected: Any) -> None:
         await settled(connected.execute(VALUES, [3]))
@@ -776,3 +802,30 @@ def test_a_bug_of_ours_switches_the_probe_off_and_the_app_goes_on(
     assert [(1,), (2,), (3,)] == rows
     assert ("off", "broke: RuntimeError") == (broke.state, broke.why)
     assert before != dict(vars(side.Cursor))
+
+
+def test_a_private_name_that_looks_otherwise_keeps_the_probe_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg.Cursor, "_execute_gen", lambda self, other: None)
+    changed = psycopg.Cursor._execute_gen
+    bench.probes.start(PROBE, "psycopg")
+
+    coverage = bench.recorder.coverage["psycopg"]
+    assert "off" == coverage.state
+    assert "_execute_gen takes" in coverage.why
+    assert changed is psycopg.Cursor._execute_gen
+
+
+def test_an_old_version_is_off_and_a_new_one_is_on_with_a_word(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(psycopg, "__version__", "3.0.18")
+    bench.probes.start(PROBE, "psycopg")
+    monkeypatch.setattr(psycopg, "__version__", "3.99.1")
+    bench.probes.start(PROBE, "psycopg")
+
+    coverage = bench.recorder.coverage
+    assert "off" == coverage["psycopg"].state
+    assert "on" == coverage["psycopg " + "3.99.1"].state
+    assert "newer" in coverage["psycopg " + "3.99.1"].why

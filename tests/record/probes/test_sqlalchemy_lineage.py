@@ -66,12 +66,12 @@ def one_blog(bench: Bench, tmp_path: Path, postgres_url: str) -> Blog:
 @pytest.fixture
 def unknown_version(
     monkeypatch: pytest.MonkeyPatch, bench: Bench, tmp_path: Path, postgres_url: str
-) -> Iterator[Callable[[str], Blog]]:
+) -> Callable[[str], Blog]:
     """Blogs by a SQLAlchemy whose private names nobody here has looked at."""
     monkeypatch.setattr(private, "KNOWN_VERSIONS", ("1.9",))
 
     def open_blog(kind: str) -> Blog:
-        for module in ("sqlalchemy.engine", "sqlalchemy.pool", "sqlalchemy.orm"):
+        for module in ("sqlalchemy", "sqlalchemy.orm"):
             bench.probes.start(SQLALCHEMY, module)
         return blog_in(kind, bench, tmp_path, postgres_url)
 
@@ -482,7 +482,7 @@ def test_on_an_unknown_version_a_bug_of_ours_does_not_reach_the_app(
 ) -> None:
     monkeypatch.setattr(private, "KNOWN_VERSIONS", ("1.9",))
     monkeypatch.setattr(options, "_origin_of", None)
-    for module in ("sqlalchemy.engine", "sqlalchemy.pool", "sqlalchemy.orm"):
+    for module in ("sqlalchemy", "sqlalchemy.orm"):
         breaking_bench.probes.start(SQLALCHEMY, module)
     blog = blog_in("sqlite", breaking_bench, tmp_path, postgres_url)
 

@@ -87,7 +87,9 @@ def test_a_wait_for_a_connection_is_seen_with_the_pools_name_and_who_held_it(
     assert slices_of(trace, CONNECT) == []
     ((pool, start, end, place),) = holder[0].holds
     assert (pool, (end - start) / 1e6 >= HELD_MS) == (name, True)
-    assert resolve(place)[1] == holds.__code__.co_firstlineno + 1
+    taken_at = resolve(place)
+    assert taken_at is not None
+    assert taken_at[1] == holds.__code__.co_firstlineno + 1
     ((_, taken, given_back, _),) = trace.holds
     assert end <= taken + 1e6 < given_back + 1e6
 
@@ -95,9 +97,7 @@ def test_a_wait_for_a_connection_is_seen_with_the_pools_name_and_who_held_it(
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
 def test_an_async_wait_for_a_connection_is_seen(bench: Bench, address: str, driver: str) -> None:
     async def main() -> list[OpenTrace]:
-        engine = create_async_engine(
-            f"postgresql+{driver}:{address}", pool_size=1, max_overflow=0
-        )
+        engine = create_async_engine(f"postgresql+{driver}:{address}", pool_size=1, max_overflow=0)
 
         async def request() -> None:
             async with engine.connect() as connection:
@@ -275,9 +275,7 @@ def test_an_invalidated_connection_ends_its_hold_and_the_next_is_opened(
     assert [one for one in slices_of(trace, CONNECT) if any(nested(one, wait) for wait in waits)]
 
 
-def test_no_name_carries_a_credential_or_a_path(
-    bench: Bench, address: str, tmp_path: Path
-) -> None:
+def test_no_name_carries_a_credential_or_a_path(bench: Bench, address: str, tmp_path: Path) -> None:
     secret = "hunter2hunter2"
     at = urlsplit(f"postgresql:{address}")
     url = f"postgresql+psycopg://somebody:{secret}@{at.hostname}:{at.port}{at.path}"

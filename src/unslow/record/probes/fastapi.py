@@ -23,7 +23,7 @@ _GENERATOR_SOLVERS: Final = ("_solve_generator", "solve_generator")
 """Private names: since FastAPI 0.121, and before; both take `stack`, and the dependency by name."""
 
 _SHORTEST_NS: Final = 3_000
-"""A dependency that took less was only looked up: its value is kept for the request."""
+"""A dependency that took less was perhaps only looked up, where another one is overridden."""
 
 _Patch = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -223,7 +223,7 @@ def _solving_below(installation: Installation) -> _Patch:
             else:
                 solved = await original(**arguments)
             try:
-                if not solved.errors:
+                if not solved.errors and not _is_known(dependant, arguments):
                     place = own_place(dependant.call)
                     if place is not None and place[0].co_flags & CO_COROUTINE:
                         level.begins(place)
@@ -234,6 +234,15 @@ def _solving_below(installation: Installation) -> _Patch:
         return solve_dependencies
 
     return make
+
+
+def _is_known(dependant: Any, arguments: dict[str, Any]) -> bool:
+    """Whether the request has the value of a dependency already; the keys begin with its call."""
+    known = arguments.get("dependency_cache")
+    if not known or not dependant.use_cache:
+        return False
+    call = dependant.call
+    return any(key[0] is call for key in known)
 
 
 def _solving_generator(installation: Installation) -> _Patch:

@@ -42,6 +42,8 @@ _PRIVATE: Final = (
 
 _LOOKED_BACK_COUNT: Final = 200
 """How many statements of a trace are looked at to find the one whose rows a cursor reads on."""
+_PORTALS_KEPT: Final = 1_000
+"""Cursors that are not read to their end never say that they are gone."""
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -86,6 +88,9 @@ class _Driver:
         self._recorder = installation.recorder
         self._sockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """By protocol."""
+        self._portals: dict[str, tuple[int, OpenStatement]] = {}
+        """By the name of a cursor's portal, unique in a process: the trace's number, and the
+        statement."""
 
     # What comes before and after a recorded call. Nothing here raises into the app.
 
@@ -268,7 +273,9 @@ class _Driver:
             statement = self._begin(lane, state.query, args)
             if many and statement is not None and isinstance(args, list | tuple):
                 statement.executions_count = len(args)
-            lane.statement = statement
+            portal = rest[0] if rest else options.get("portal_name")
+            if portal and statement is not None:
+                self._keep(lane, portal, statement)
             result = None
             start = clock()
             try:
@@ -279,34 +286,47 @@ class _Driver:
 
         return call
 
+    def _keep(self, lane: Lane, portal: str, statement: OpenStatement) -> None:
+        if len(self._portals) >= _PORTALS_KEPT:
+            self._portals.clear()
+        self._portals[portal] = (lane.trace.number, statement)
+
+    def _kept(self, lane: Lane, portal: Any) -> OpenStatement | None:
+        known = self._portals.get(portal)
+        return known[1] if known is not None and known[0] == lane.trace.number else None
+
     def further_rows(self, original: Call) -> Call:
         @wraps(original)
         async def call(protocol: Any, state: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
                 return await original(protocol, state, *rest, **options)
-            lane.statement = statement = _statement_of(lane, state.query)
+            statement = self._kept(lane, rest[0] if rest else options.get("portal_name"))
             result = None
             start = clock()
             try:
                 result = await original(protocol, state, *rest, **options)
             finally:
-                self._end(lane, ROWS, start, statement, result)
+                if statement is None:
+                    # Whoever recorded it counts its rows.
+                    self._end(lane, ROWS, start, _recorded_above(lane, state.query))
+                else:
+                    self._end(lane, ROWS, start, statement, result)
             return result
 
         return call
 
     def closing_portal(self, original: Call) -> Call:
         @wraps(original)
-        async def call(protocol: Any, *rest: Any, **options: Any) -> Any:
+        async def call(protocol: Any, portal_name: Any, *rest: Any, **options: Any) -> Any:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
-                return await original(protocol, *rest, **options)
-            # A cursor closes its portal right after it has read from it.
-            statement = lane.statement
+                return await original(protocol, portal_name, *rest, **options)
+            statement = self._kept(lane, portal_name)
+            self._portals.pop(portal_name, None)
             start = clock()
             try:
-                return await original(protocol, *rest, **options)
+                return await original(protocol, portal_name, *rest, **options)
             finally:
                 self._end(lane, ROWS, start, statement)
 
@@ -316,9 +336,9 @@ class _Driver:
         @wraps(original)
         async def call(cursor: Any, *args: Any, **options: Any) -> Any:
             lane = LANE.get()
-            if lane is None or lane.inside_sql or cursor._state is None:
+            if lane is None or lane.inside_sql:
                 return await original(cursor, *args, **options)
-            statement = _statement_of(lane, cursor._state.query)
+            statement = self._kept(lane, cursor._portal_name)
             lane.inside_sql += 1
             start = clock()
             try:
@@ -330,8 +350,8 @@ class _Driver:
         return call
 
 
-def _statement_of(lane: Lane, text: str) -> OpenStatement | None:
-    """The last statement of the trace that was made of a prepared text."""
+def _recorded_above(lane: Lane, text: str) -> OpenStatement | None:
+    """The last statement of the trace that was made of this very text."""
     for statement in reversed(lane.trace.statements[-_LOOKED_BACK_COUNT:]):
         if statement.text is text:
             return statement

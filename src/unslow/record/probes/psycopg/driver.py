@@ -40,6 +40,8 @@ _PRIVATE: Final = (
 
 _SAME_READ_NS: Final = 3_000
 """Rows that come one by one with less than this between them are one slice."""
+_LOOKED_BACK_COUNT: Final = 200
+"""How many statements of a trace are looked at to find the one that an outer probe recorded."""
 _TUPLES_OK: Final = 2
 """Of libpq's kinds of results the one that has rows, all of them."""
 
@@ -91,6 +93,8 @@ class _Driver:
         self._recorder = installation.recorder
         self._statements: WeakKeyDictionary[Any, tuple[int, OpenStatement]] = WeakKeyDictionary()
         """By cursor, where rows follow: the number of the trace, and the statement."""
+        self._above: WeakKeyDictionary[Any, tuple[int, OpenStatement]] = WeakKeyDictionary()
+        """The same for statements that an outer probe recorded, and whose rows it counts."""
 
     # What comes before and after a recorded call. Nothing here raises into the app.
 
@@ -125,8 +129,7 @@ class _Driver:
             self._broke(error)
 
     def _statement_of(self, lane: Lane, cursor: Any) -> OpenStatement | None:
-        known = self._statements.get(cursor)
-        return known[1] if known is not None and known[0] == lane.trace.number else None
+        return _in_trace(self._statements.get(cursor), lane)
 
     # Statements
 
@@ -147,7 +150,10 @@ class _Driver:
         def call(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
             lane = LANE.get()
             steps = original(cursor, query, *args, **options)
-            if lane is None or lane.inside_sql:
+            if lane is None:
+                return steps
+            if lane.inside_sql:
+                self._remember_above(lane, cursor, query)
                 return steps
             lane.statement = statement = self._begin(lane, query, args[0] if args else options)
             if statement is not None:
@@ -155,6 +161,16 @@ class _Driver:
             return self._send(steps, lane, statement, cursor)
 
         return call
+
+    def _remember_above(self, lane: Lane, cursor: Any, query: Any) -> None:
+        try:
+            self._statements.pop(cursor, None)
+            for statement in reversed(lane.trace.statements[-_LOOKED_BACK_COUNT:]):
+                if statement.text is query:
+                    self._above[cursor] = (lane.trace.number, statement)
+                    return
+        except Exception as error:
+            self._broke(error)
 
     def _send(
         self, steps: Steps, lane: Lane, statement: OpenStatement | None, cursor: Any
@@ -251,14 +267,17 @@ class _Driver:
             if lane is None or lane.inside_sql:
                 return steps
             statement = self._statement_of(lane, cursor)
-            if statement is None:
-                # Declared elsewhere: the FETCH is all that this request sends.
-                return steps
-            return self._read(steps, lane, statement)
+            if statement is not None:
+                return self._read(steps, lane, statement, counted=True)
+            statement = _in_trace(self._above.get(cursor), lane)
+            if statement is not None:
+                return self._read(steps, lane, statement, counted=False)
+            # Declared elsewhere: the FETCH is all that this request sends.
+            return steps
 
         return call
 
-    def _read(self, steps: Steps, lane: Lane, statement: OpenStatement) -> Steps:
+    def _read(self, steps: Steps, lane: Lane, statement: OpenStatement, *, counted: bool) -> Steps:
         rows = None
         lane.inside_sql += 1
         start = clock()
@@ -266,7 +285,8 @@ class _Driver:
             rows = yield from steps
         finally:
             lane.inside_sql -= 1
-            self._end(lane, ROWS, start, statement, len(rows) if type(rows) is list else None)
+            rows_count = len(rows) if counted and type(rows) is list else None
+            self._end(lane, ROWS, start, statement, rows_count)
         return rows
 
     def pipeline_results(self, original: Call) -> Call:
@@ -374,6 +394,10 @@ class _Driver:
             except Exception as error:
                 self._broke(error)
         return connection
+
+
+def _in_trace(known: tuple[int, OpenStatement] | None, lane: Lane) -> OpenStatement | None:
+    return known[1] if known is not None and known[0] == lane.trace.number else None
 
 
 def _text(query: Any) -> str:

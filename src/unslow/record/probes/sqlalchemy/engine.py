@@ -1,4 +1,4 @@
-"""The part for `sqlalchemy.engine`: dialects, results, engines."""
+"""Engines and their connections: what they do for a statement beside the driver's call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ....current import LANE, clock
 from ....model.trace import ORM
 from ...place import caller_place
 from ...probe import Installation
-from . import pool, rows
+from . import pool
 from .statements import Dialects, Make
 
 _ORM_STATEMENT: Final = "_result_disable_adapt_to_context"
@@ -18,8 +18,7 @@ _ORM_STATEMENT: Final = "_result_disable_adapt_to_context"
 
 
 def install(installation: Installation) -> None:
-    """Replaces what engines, connections, dialects and results do for a statement."""
-    import sqlalchemy
+    """Replaces what engines, connections and dialects do for a statement."""
     from sqlalchemy.engine import Connection, Engine
 
     dialects = Dialects(installation)
@@ -30,8 +29,6 @@ def install(installation: Installation) -> None:
     replace(Connection, "execute", _execute)
     replace(Connection, "scalar", _execute)
     replace(Connection, "exec_driver_sql", _execute_text)
-    rows.install(installation)
-    installation.cover(f"sqlalchemy {sqlalchemy.__version__}")
 
 
 def _new_engine(installation: Installation, dialects: Dialects) -> Make:
