@@ -30,7 +30,7 @@ MIB = 1024 * 1024
 
 
 def process(process_id: int = 1) -> Process:
-    return Process(process_id, 1.5, "3.11.7", 200, 500, (Coverage("asyncpg", "off", "why"),), 3)
+    return Process(process_id, 1.5, "3.11.7", 200, 500, (Coverage("asyncpg", "off", "why"),), 3, (("fastapi", "0.1"),))
 
 
 def trace(number: int, route: str = "/x") -> Trace:

@@ -6,7 +6,6 @@ formatted.
 
 from __future__ import annotations
 
-import itertools
 import time
 from contextvars import ContextVar
 from threading import get_ident
@@ -20,8 +19,6 @@ RawPlace = tuple[CodeType, int]
 
 TASK: Final = "task"
 THREAD: Final = "thread"
-
-_numbers = itertools.count(1)
 
 
 class OpenStatement:
@@ -160,7 +157,8 @@ class OpenTrace:
     )
 
     def __init__(self, method: str, limit: int) -> None:
-        self.number = next(_numbers)
+        self.number = 0
+        """Given when the trace is kept: who asks for what came since a number misses none."""
         self.method = method
         self.route = ""
         self.status = 0

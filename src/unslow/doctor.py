@@ -8,18 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from heapq import heappop, heappush
-from importlib import metadata
 from pathlib import Path
 
+from . import __version__
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
-from .model.trace import Coverage, Trace
+from .model.trace import Coverage, Process, Trace
 from .record.blame import LoopLedger, merged_blocked, merged_holders, pool_holders
 from .record.endpoints import Seen, endpoints_of
 from .record.receipt import receipt_of
 from .store import Recorded, StoreMissingError, reading
-
-_LIBRARIES = ("fastapi", "starlette", "sqlalchemy", "asyncpg", "psycopg", "uvicorn", "uvloop")
-_BUSY_LOAD_PER_CORE = 1.5
 
 
 def report_of_store(
@@ -78,8 +75,8 @@ def report_of(
     return Report(
         target=target,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        unslow=metadata.version("unslow"),
-        machine=_machine(processes[0].python if processes else ""),
+        unslow=__version__,
+        machine=_machine(processes),
         endpoints=endpoints,
         coverage=_coverage(recorded),
         blocked=merged_blocked(blocked),
@@ -127,16 +124,11 @@ def _coverage(recorded: Sequence[Recorded]) -> tuple[Coverage, ...]:
     return tuple(sorted(found.values(), key=lambda part: (part.state, part.what)))
 
 
-def _machine(python: str) -> Machine:
-    libraries = {}
-    for name in _LIBRARIES:
-        try:
-            libraries[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+def _machine(processes: Sequence[Process]) -> Machine:
+    libraries = {name: version for one in processes for name, version in one.libraries}
     return Machine(
         system=platform.system(),
-        python=python or platform.python_version(),
+        python=processes[0].python if processes else platform.python_version(),
         cores_count=len(os.sched_getaffinity(0))
         if sys.platform == "linux"
         else os.cpu_count() or 1,

@@ -201,6 +201,7 @@ def _facts_as_json(facts: Process) -> str:
             "step_cost_ns": facts.step_cost_ns,
             "coverage": [[one.what, one.state, one.why] for one in facts.coverage],
             "dropped_traces_count": facts.dropped_traces_count,
+            "libraries": facts.libraries,
         }
     )
 
@@ -209,7 +210,8 @@ def process_from_json(text: str) -> Process:
     """The facts of a process, as the store and the wire carry them."""
     facts: dict[str, Any] = json.loads(text)
     coverage = tuple(Coverage(*one) for one in facts.pop("coverage"))
-    return Process(coverage=coverage, **facts)
+    libraries = tuple((name, version) for name, version in facts.pop("libraries"))
+    return Process(coverage=coverage, libraries=libraries, **facts)
 
 
 class Recorded(NamedTuple):

@@ -170,8 +170,8 @@ async def engine_rows(world: World) -> None:
 
 
 async def engine_connect(world: World) -> None:
-    with spent("connect"):
-        connection = await world.slow_async_engine.connect()
+    # Noted by the engine's listener.
+    connection = await world.slow_async_engine.connect()
     with spent("connect"):
         await connection.close()
 
@@ -195,21 +195,29 @@ async def engine_pool_wait(world: World) -> None:
 
 async def session_hydration(world: World) -> None:
     async with closing(AsyncSession(world.async_engine)) as session:
-        with spent("orm"):
-            (await session.scalars(select(Item))).all()
+        await session.run_sync(load_items)
         with spent("sql"):
             await session.rollback()
+
+
+def load_items(session: Session) -> None:
+    with spent("orm"):
+        session.scalars(select(Item)).all()
 
 
 async def session_orm(world: World) -> None:
     async with closing(AsyncSession(world.async_engine)) as session:
         await session.connection(execution_options=NOT_CACHED)
-        for number in range(COMPILED):
-            statement = composed(number)
-            with spent("orm"):
-                await session.execute(statement)
+        await session.run_sync(execute_composed)
         with spent("sql"):
             await session.rollback()
+
+
+def execute_composed(session: Session) -> None:
+    for number in range(COMPILED):
+        statement = composed(number)
+        with spent("orm"):
+            session.execute(statement)
 
 
 def composed(number: int) -> Any:
@@ -322,8 +330,7 @@ def plain_engine_sql(world: World) -> None:
 
 
 def plain_engine_connect(world: World) -> None:
-    with spent("connect"):
-        connection = world.slow_engine.connect()
+    connection = world.slow_engine.connect()
     connection.close()
 
 
@@ -336,8 +343,7 @@ def plain_engine_pool_wait(world: World) -> None:
 
 def plain_session_hydration(world: World) -> None:
     with Session(world.engine) as session:
-        with spent("orm"):
-            session.scalars(select(Item)).all()
+        load_items(session)
         with spent("sql"):
             session.rollback()
 
@@ -345,10 +351,7 @@ def plain_session_hydration(world: World) -> None:
 def plain_session_orm(world: World) -> None:
     with Session(world.engine) as session:
         session.connection(execution_options=NOT_CACHED)
-        for number in range(COMPILED):
-            statement = composed(number)
-            with spent("orm"):
-                session.execute(statement)
+        execute_composed(session)
         with spent("sql"):
             session.rollback()
 

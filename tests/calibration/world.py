@@ -80,6 +80,15 @@ def _time_statements(engine: Engine) -> None:
         note("sql", started.pop(id(cursor)))
 
 
+def _time_connects(engine: Engine) -> None:
+    """The same where it connects."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        with spent("connect"):
+            return dialect.connect(*arguments, **options)
+
+
 @dataclass
 class World:
     """All that the deeds use."""
@@ -211,6 +220,7 @@ async def opened_world(url: str, stubs: Stubs) -> AsyncIterator[World]:
         for name, engine in engines.items():
             plain = engine.sync_engine if isinstance(engine, AsyncEngine) else engine
             _time_statements(plain)
+            _time_connects(plain)
             close = engine.dispose
             if name.endswith("async_engine"):
                 stack.push_async_callback(close)

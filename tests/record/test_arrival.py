@@ -28,10 +28,6 @@ def bench() -> Iterator[Bench]:
     unwatch_all()
 
 
-TICK_NS = 4_000_000
-"""The kernel counts in these, where it was built with 250 of them in a second."""
-
-
 class Answering:
     """A server in a thread: to each byte that comes it answers when it is told to."""
 
@@ -134,14 +130,19 @@ def descriptor(source: Any) -> int:
 def test_an_answer_read_late_is_known_to_have_come_early(
     bench: Bench, source_of: Callable[[Any], Any], loop: Any
 ) -> None:
-    with answering(socket.AF_INET, ("127.0.0.1", 0)) as server:
-        trace, _, arrived = waited(bench, server, source_of, 60, loop)
+    errors_ms = []
+    for _ in range(3):
+        with answering(socket.AF_INET, ("127.0.0.1", 0)) as server:
+            trace, _, arrived = waited(bench, server, source_of, 60, loop)
+        (step,) = [one for one in trace.root.steps if one[3]]
+        # The step that the answer woke carries it, and begins when the loop was free again.
+        assert arrived == step[3]
+        assert step[0] >= server.after_ns + 60_000_000
+        error = max(server.before_ns - arrived, arrived - server.after_ns, 0)
+        errors_ms.append(error / 1e6)
 
-    assert server.before_ns - TICK_NS <= arrived <= server.after_ns + TICK_NS + 1_000_000
-    (step,) = [one for one in trace.root.steps if one[3]]
-    # The step that the answer woke carries it, and begins when the loop was free again.
-    assert arrived == step[3]
-    assert step[0] - arrived >= 50_000_000
+    # The middle one: on a machine with neighbours any single look may be interrupted.
+    assert sorted(errors_ms)[1] <= 5
 
 
 def test_the_connection_is_open_after_its_descriptor_was_asked(bench: Bench) -> None:

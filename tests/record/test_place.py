@@ -88,6 +88,13 @@ def test_a_folder_can_be_named_as_own(tmp_path: Path) -> None:
     assert OwnCode((str(tmp_path),)).is_own_file(str(module))
 
 
+def test_a_file_can_be_named_as_own(tmp_path: Path) -> None:
+    module = tmp_path / "site-packages" / "pricing.py"
+
+    assert OwnCode((str(module),)).is_own_file(str(module))
+    assert not OwnCode((str(module),)).is_own_file(str(module.with_name("other.py")))
+
+
 def test_an_endpoints_package_becomes_own_and_a_framework_does_not() -> None:
     own = OwnCode()
     own.include_package_of("sqlalchemy.orm.session")

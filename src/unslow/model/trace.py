@@ -167,7 +167,7 @@ class Trace:
     """Everything recorded about one request."""
 
     number: int
-    """Counts up within a process."""
+    """Counts up within a process, in the order in which requests ended."""
     process_id: int
     method: str
     route: str
@@ -224,3 +224,5 @@ class Process:
     step_cost_ns: int
     coverage: tuple[Coverage, ...] = field(default=())
     dropped_traces_count: int = 0
+    libraries: tuple[tuple[str, str], ...] = ()
+    """Names and versions of what the app has imported, of the libraries that matter here."""

@@ -17,6 +17,9 @@ from ..current import Lane, clock
 LEAST_WAIT_NS: Final = 5_000_000
 """Shorter waits are not looked at: the kernel's clock is too coarse for them."""
 
+_LONGEST_ANSWER_NS: Final = 500_000
+_ATTEMPTS: Final = 3
+
 _INFO_BYTES: Final = 56
 _LAST_DATA_RECEIVED: Final = slice(52, 56)
 """In Linux's `struct tcp_info`: 8 fields of one byte, then the twelfth field of 4 bytes."""

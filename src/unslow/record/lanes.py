@@ -142,6 +142,8 @@ def run_in_lane(
 ) -> Any:
     """Runs a function in a worker thread as a lane of the request that started it.
 
+    The lane ends with the function, unless somebody has ended it before.
+
     Args:
         trace_lane: The lane that started it.
         segment: What the thread's own time is; None: what the starting lane did at that moment.
@@ -177,11 +179,12 @@ def run_in_lane(
         if context is not None and inner_token is not None:
             context.run(LANE.reset, inner_token)
         LANE.reset(token)
-        last.end_ns = clock()
-        for part in _parts(lane, last):
-            part.kind = THREAD
-            if segment is not None:
-                part.add(segment, part.step_start_ns, part.end_ns, None, place)
+        if last.end_ns == 0:
+            last.end_ns = clock()
+            for part in _parts(lane, last):
+                part.kind = THREAD
+                if segment is not None:
+                    part.add(segment, part.step_start_ns, part.end_ns, None, place)
 
 
 def go_on_in_new_lane(lane: Lane, since_ns: int) -> None:

@@ -35,7 +35,10 @@ class TraceMiddleware:
         await call_traced(self.app, self.recorder, scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
-        # Servers and test clients look for attributes of the app, such as its state.
+        # Servers and test clients look for attributes of the app, such as its state. A copy is
+        # looked at before it has one.
+        if name == "app":
+            raise AttributeError(name)
         return getattr(self.app, name)
 
 

@@ -41,7 +41,8 @@ class OwnCode:
     def include(self, name: str) -> None:
         """Counts an installed package, or a folder, as the user's own."""
         if os.sep in name:
-            prefixes = [os.path.join(os.path.realpath(name), "")]
+            path = os.path.realpath(name)
+            prefixes = [path if path.endswith(".py") else os.path.join(path, "")]
         else:
             part = name.replace(".", os.sep)
             prefixes = [os.path.join(folder, part) + os.sep for folder in self._libraries]

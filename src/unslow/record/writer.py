@@ -16,6 +16,8 @@ from .place import resolve
 from .recorder import Recorder, log
 
 _PERIOD_S = 0.25
+_LIBRARIES = ("fastapi", "starlette", "litestar", "pydantic", "sqlalchemy", "asyncpg", "psycopg")
+_SERVERS = ("uvicorn", "hypercorn", "granian", "gunicorn", "uvloop")
 
 Sink = Callable[[tuple[Packed, ...], tuple[Packed, ...], Process], None]
 """Takes packed traces, packed stalls and what is known of the process."""
@@ -65,6 +67,7 @@ class Writer:
             step_cost_ns=self._cost.step_ns,
             coverage=tuple(self._recorder.coverage.values()),
             dropped_traces_count=self._recorder.dropped_traces_count,
+            libraries=_libraries(),
         )
 
     def _run(self) -> None:
@@ -91,3 +94,12 @@ class Writer:
             thread_id, start, end, place = stalls.popleft()
             packed.append((thread_id, start, end, resolve(place)))
         self._sink(tuple(traces), tuple(packed), self.process())
+
+
+def _libraries() -> tuple[tuple[str, str], ...]:
+    """The versions that imported modules tell of themselves."""
+    versions = (
+        (name, getattr(sys.modules.get(name), "__version__", None))
+        for name in (*_LIBRARIES, *_SERVERS)
+    )
+    return tuple((name, version) for name, version in versions if isinstance(version, str))

@@ -420,7 +420,7 @@ def test_a_wait_that_times_out_is_recorded_without_a_hold(bench: Bench, database
 
     trace = asyncio.run(main())
 
-    assert 30 <= lasted_ms(trace, POOL_WAIT)[0] <= 500
+    assert 30 <= lasted_ms(trace, POOL_WAIT)[0] <= 4_000
     assert [] == trace.holds
 
 
@@ -473,7 +473,7 @@ def test_a_timeout_closes_the_slice_and_passes(
     _, trace = run(traced_on_connection(bench, database_url, work))
 
     assert ["SELECT pg_sleep(5)", "SELECT 1"] == [one.text for one in trace.statements]
-    assert 45 <= lasted_ms(trace, SQL)[0] <= 500
+    assert 45 <= lasted_ms(trace, SQL)[0] <= 4_000
 
 
 @pytest.mark.parametrize("method", ["fetch", "execute"])
@@ -643,7 +643,7 @@ def test_the_arrival_is_known_although_the_loop_was_busy(
         sending = asyncio.create_task(sends())
         started = clock()
         await asyncio.sleep(0.005)
-        while clock() < started + 60_000_000:
+        while clock() < started + 120_000_000:
             pass
         await sending
         return started
@@ -652,8 +652,8 @@ def test_the_arrival_is_known_although_the_loop_was_busy(
 
     (step,) = [one for one in trace.lanes[1].steps if one[3]]
     begins, _, _, arrived = step
-    assert started + 15e6 <= arrived <= started + 40e6
-    assert begins - arrived >= 15e6
+    assert started + 15e6 <= arrived <= started + 80e6
+    assert begins - arrived >= 30e6
 
 
 def test_undoing_leaves_nothing_behind(bench: Bench, database_url: str) -> None:
@@ -696,10 +696,14 @@ def test_a_bug_of_ours_switches_the_probe_off_and_the_app_goes_on(
     assert before is not connection.Connection._execute
 
 
+def looks_otherwise(self: Any, other: Any) -> None:
+    """What a later version might have made of a name."""
+
+
 def test_a_private_name_that_looks_otherwise_keeps_the_probe_off(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection.Connection, "_execute", lambda self, other: None)
+    monkeypatch.setattr(connection.Connection, "_execute", looks_otherwise)
     changed = connection.Connection._execute
     bench.probes.start(PROBE, "asyncpg")
 

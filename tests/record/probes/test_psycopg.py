@@ -514,7 +514,7 @@ def test_a_wait_that_times_out_is_recorded_without_a_hold(side: Side) -> None:
 
     trace = asyncio.run(main())
 
-    assert 45 <= milliseconds(slices_of(trace, POOL_WAIT)) <= 500
+    assert 45 <= milliseconds(slices_of(trace, POOL_WAIT)) <= 4_000
     assert [] == trace.holds
 
 
@@ -610,7 +610,7 @@ def test_a_timeout_of_the_server_closes_the_slice_and_passes(side: Side) -> None
     _, trace = side.traced(work)
 
     slept = [one for one in slices_of(trace, SQL) if one[3] == 1]
-    assert 45 <= milliseconds(slept) <= 500
+    assert 45 <= milliseconds(slept) <= 4_000
     assert 3 == len(trace.statements)
 
 
@@ -635,7 +635,7 @@ def test_cancelling_closes_the_slice_and_passes(bench: Bench, database_url: str,
 
     assert ["SELECT pg_sleep(5)", "SELECT 1"] == texts(trace)
     assert [(SQL, 0), (SQL, 1)] == what(trace)
-    assert 45 <= milliseconds(slices_of(trace, SQL)) <= 1_000
+    assert 45 <= milliseconds(slices_of(trace, SQL)) <= 4_000
     assert all(lane.inside_sql == 0 for lane in trace.lanes)
 
 
@@ -756,7 +756,7 @@ def test_the_arrival_is_known_although_the_loop_was_busy(
         sending = asyncio.create_task(sends())
         started = clock()
         await asyncio.sleep(0.005)
-        while clock() < started + 60_000_000:
+        while clock() < started + 120_000_000:
             pass
         await sending
         return started
@@ -765,8 +765,8 @@ def test_the_arrival_is_known_although_the_loop_was_busy(
 
     (step,) = [one for one in trace.lanes[1].steps if one[3]]
     begins, _, _, arrived = step
-    assert started + 15e6 <= arrived <= started + 40e6
-    assert begins - arrived >= 15e6
+    assert started + 15e6 <= arrived <= started + 80e6
+    assert begins - arrived >= 30e6
 
 
 def test_undoing_leaves_nothing_behind(bench: Bench) -> None:
@@ -804,10 +804,14 @@ def test_a_bug_of_ours_switches_the_probe_off_and_the_app_goes_on(
     assert before != dict(vars(side.Cursor))
 
 
+def looks_otherwise(self: Any, other: Any) -> None:
+    """What a later version might have made of a name."""
+
+
 def test_a_private_name_that_looks_otherwise_keeps_the_probe_off(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(psycopg.Cursor, "_execute_gen", lambda self, other: None)
+    monkeypatch.setattr(psycopg.Cursor, "_execute_gen", looks_otherwise)
     changed = psycopg.Cursor._execute_gen
     bench.probes.start(PROBE, "psycopg")
 

@@ -315,9 +315,7 @@ def core(session: Session) -> Any:
 
 @form
 def named_parameters(session: Session) -> Any:
-    statement: Any = select(literal_column("1"), User.id).where(
-        User.id == bindparam("which")
-    )
+    statement: Any = select(literal_column("1"), User.id).where(User.id == bindparam("which"))
     return [tuple(row) for row in session.execute(statement, {"which": 2}).all()]
 
 

@@ -42,6 +42,12 @@ def wait_ms(length: float) -> None:
     threading.Event().wait(length / 1000)
 
 
+async def until(event: threading.Event) -> None:
+    """Lets the loop run until a thread has set the event."""
+    while not event.is_set():  # noqa: ASYNC110  # the event is one of threads
+        await asyncio.sleep(0.001)
+
+
 def threads_of(trace: OpenTrace) -> list[Lane]:
     return [lane for lane in trace.lanes if lane.kind == THREAD]
 
@@ -157,8 +163,7 @@ def test_the_wait_for_the_limiter_is_thread_queue(probed: Bench) -> None:
     async def work() -> None:
         limiter = anyio.CapacityLimiter(1)
         other = asyncio.create_task(anyio.to_thread.run_sync(hold, limiter=limiter))
-        while not held.is_set():
-            await asyncio.sleep(0.001)
+        await until(held)
         times.append(clock())
         asyncio.get_running_loop().call_later(0.03, released.set)
         await anyio.to_thread.run_sync(second, limiter=limiter)
@@ -170,7 +175,7 @@ def test_the_wait_for_the_limiter_is_thread_queue(probed: Bench) -> None:
     asked, started = times
     assert asked <= queued[0] <= asked + 5 * MS
     assert 25 * MS <= queued[1] - queued[0]
-    assert queued[1] <= started
+    assert 25 * MS <= started - queued[0]
     assert queued in trace.root.slices
 
 
@@ -332,7 +337,7 @@ def test_a_coroutine_from_a_thread_is_a_lane_and_the_thread_waits_for_it(probed:
     before, behind = threads_of(trace)
     (task,) = [lane for lane in trace.lanes[1:] if lane.kind == "task"]
     assert (0, 0, before.index) == (before.parent, behind.parent, task.parent)
-    assert before.end_ns <= task.start_ns < behind.start_ns
+    assert before.start_ns < task.start_ns < behind.start_ns
     assert 15 <= receipt["own-code"]
     assert 18 <= receipt["sql"]
     assert [] == slices_of(trace, BLOCKING)
@@ -381,7 +386,9 @@ def test_waiting_for_a_future_on_the_loop_is_blocking(probed: Bench) -> None:
 
     trace = probed.run(work)
 
-    result, short, leaving = slices_of(trace, BLOCKING)
+    # A thread may be slow to start on a machine that is busy.
+    waits = [one for one in slices_of(trace, BLOCKING) if one[3] != "threading.Thread.start"]
+    result, short, leaving = waits
     assert ["concurrent.futures.Future.result"] * 2 == [result[3], short[3]]
     assert "threading.Thread.join" == leaving[3]
     assert ["work"] * 3 == [function_of(one) for one in (result, short, leaving)]
@@ -434,8 +441,7 @@ def test_a_thread_that_outlives_its_request_counts_only_with_its_waits(probed: B
 
     async def work() -> None:
         threading.Thread(target=serve, daemon=True).start()
-        while not waited.is_set():
-            await asyncio.sleep(0.001)
+        await until(waited)
         await asyncio.sleep(0.02)
 
     trace = probed.run(work)
@@ -462,7 +468,7 @@ def test_threads_of_libraries_and_those_outside_of_requests_are_left_alone(probe
     thread.start()
     thread.join()
     with ThreadPoolExecutor(1) as executor:
-        called.append(executor.submit(lambda: LANE.get()).result())
+        called.append(executor.submit(LANE.get).result())
 
     assert ["timer", None, None] == called
     assert 1 == len(threads_of(trace))

@@ -31,6 +31,11 @@ _PRIVATE: Final = (
 _SHORTEST_NS: Final = 100_000
 """What was there already is got in some microseconds: that is no wait."""
 
+_STEPS_BACK: Final = 3
+
+_LONG_START_NS: Final = 1_000_000
+"""`start` returns when the thread runs, so also behind what the thread did with the lock first."""
+
 _Patch = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -84,7 +89,7 @@ _HOOKS: Final[dict[str, Callable[[Installation, Any], None]]] = {
 class Work:
     """A function that is to run in another thread, as a lane of the request that wants it."""
 
-    __slots__ = ("_asked_ns", "_context", "_function", "_lane", "_place", "started_ns")
+    __slots__ = ("_asked_ns", "_context", "_function", "_parent", "_place", "_thread", "started_ns")
 
     def __init__(
         self,
@@ -94,11 +99,12 @@ class Work:
         asked_ns: int = 0,
         context: Context | None = None,
     ) -> None:
-        self._lane = lane
+        self._parent = lane
         self._function = function
         self._place = place
         self._asked_ns = asked_ns
         self._context = context
+        self._thread: Lane | None = None
         self.started_ns = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -107,15 +113,43 @@ class Work:
 
         self.started_ns = clock()
         return run_in_lane(
-            self._lane,
+            self._parent,
             None if self._place is None else OWN_CODE,
-            self._function,
+            self._run,
             args,
             kwargs,
             place=self._place,
             asked_ns=self._asked_ns,
             context=self._context,
         )
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        self._thread = LANE.get()
+        return self._function(*args, **kwargs)
+
+    def waited(self, asked_ns: int) -> None:
+        """Whoever awaited the function goes on; a function that has not ended is abandoned."""
+        parent, lane = self._parent, self._thread
+        end = clock()
+        started = self.started_ns
+        until = end if started == 0 else _let_go_ns(parent, started)
+        parent.add(THREAD_QUEUE, asked_ns, until, None, self._place)
+        if lane is not None and lane.end_ns == 0 and lane is not parent:
+            lane.end_ns = end
+            if self._place is not None:
+                lane.add(OWN_CODE, lane.step_start_ns, end, None, self._place)
+
+
+def _let_go_ns(lane: Lane, started_ns: int) -> int:
+    """When the step in which a task started a thread was over, if that was behind the start.
+
+    What is left of that step is the way to its end. It takes as long as the thread likes to keep
+    the interpreter's lock, and all that time the thread runs, not the task.
+    """
+    for start, end, _, _ in reversed(lane.steps[-_STEPS_BACK:]):
+        if start <= started_ns < end:
+            return end
+    return started_ns
 
 
 def _in_worker(installation: Installation) -> _Patch:
@@ -127,13 +161,12 @@ def _in_worker(installation: Installation) -> _Patch:
             lane = LANE.get()
             if lane is None:
                 return await original(cls, func, args, *more, **options)
-            place = _place_of_call(installation, func, args)
-            work = Work(lane, func, place)
+            work = Work(lane, func, _place_of_call(installation, func, args))
             asked = clock()
             try:
                 return await original(cls, work, args, *more, **options)
             finally:
-                lane.add(THREAD_QUEUE, asked, work.started_ns or clock(), None, place)
+                work.waited(asked)
 
         return run_sync_in_worker_thread
 
@@ -147,13 +180,12 @@ def _in_worker_3(installation: Installation) -> _Patch:
             lane = LANE.get()
             if lane is None:
                 return await original(func, *args, **options)
-            place = _place_of_call(installation, func, args)
-            work = Work(lane, func, place)
+            work = Work(lane, func, _place_of_call(installation, func, args))
             asked = clock()
             try:
                 return await original(work, *args, **options)
             finally:
-                lane.add(THREAD_QUEUE, asked, work.started_ns or clock(), None, place)
+                work.waited(asked)
 
         return run_sync_in_worker_thread
 
@@ -215,11 +247,16 @@ def _starting(installation: Installation) -> _Patch:
                     self.run = StartedThread(self, lane, place)
             except Exception as error:
                 installation.broke(error)
+            begin = clock()
             try:
                 original(self)
             except BaseException:
                 vars(self).pop("run", None)
                 raise
+            finally:
+                end = clock()
+                if end - begin >= _LONG_START_NS:
+                    lane.add(BLOCKING, begin, end, "threading.Thread.start", caller_place())
 
         return start
 
