@@ -241,7 +241,7 @@ def test_it_answers_the_tool(tool: Tool, tmp_path: Path) -> None:
     every = tool.listener.ask(peer, TRACES, PATIENCE_S, since=0)
     assert every is not None
     found = [trace_of(tupled(packed)) for packed in every["traces"]]
-    later = tool.listener.ask(peer, TRACES, PATIENCE_S, since=found[1].number)
+    later = tool.listener.ask(peer, TRACES, PATIENCE_S, since=every["last"] - 1)
     armed = tool.listener.ask(peer, ARM, PATIENCE_S)
 
     assert flushed is not None

@@ -173,5 +173,14 @@ def test_the_ring_keeps_the_newest(tmp_path: Path) -> None:
     ring = Ring(3)
     ring.add(batch(*(trace(number) for number in range(1, 6))))
 
-    assert [packed[0] for packed in ring.since(0)] == [3, 4, 5]
-    assert [packed[0] for packed in ring.since(4)] == [5]
+    assert [packed[0] for _, packed in ring.since(0)] == [3, 4, 5]
+    assert [(position, packed[0]) for position, packed in ring.since(4)] == [(5, 5)]
+
+
+def test_the_ring_misses_no_request_that_began_earlier_and_ended_later() -> None:
+    ring = Ring(10)
+    ring.add(batch(trace(7)))
+    (position, _) = next(ring.since(0))
+    ring.add(batch(trace(2)))
+
+    assert [packed[0] for _, packed in ring.since(position)] == [2]

@@ -305,14 +305,16 @@ class Agent:
     def _traces(self, asked: Message) -> Message:
         threads = self._threads
         if threads is None:
-            return {"traces": [], "more": False}
+            return {"traces": [], "last": 0, "more": False}
         threads.writer.flush()
         traces: list[Packed] = []
-        for packed in threads.shelf.ring.since(int(asked.get("since", 0))):
+        last = int(asked.get("since", 0))
+        for position, packed in threads.shelf.ring.since(last):
             if len(traces) == _TRACES_PER_ANSWER:
-                return {"traces": traces, "more": True}
+                return {"traces": traces, "last": last, "more": True}
             traces.append(packed)
-        return {"traces": traces, "more": False}
+            last = position
+        return {"traces": traces, "last": last, "more": False}
 
 
 _agent: Agent | None = None

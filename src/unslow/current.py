@@ -6,6 +6,7 @@ formatted.
 
 from __future__ import annotations
 
+import itertools
 import time
 from contextvars import ContextVar
 from threading import get_ident
@@ -16,6 +17,8 @@ clock = time.perf_counter_ns
 
 RawPlace = tuple[CodeType, int]
 """A code object and the offset of its running instruction; made a line after the request."""
+
+_numbers = itertools.count(1)
 
 TASK: Final = "task"
 THREAD: Final = "thread"
@@ -157,8 +160,7 @@ class OpenTrace:
     )
 
     def __init__(self, method: str, limit: int) -> None:
-        self.number = 0
-        """Given when the trace is kept: who asks for what came since a number misses none."""
+        self.number = next(_numbers)
         self.method = method
         self.route = ""
         self.status = 0

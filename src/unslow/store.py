@@ -60,17 +60,22 @@ class Ring:
 
     def __init__(self, traces_count: int) -> None:
         self._traces: deque[tuple[int, bytes]] = deque(maxlen=traces_count)
+        self._added_count = 0
 
     def add(self, batch: Batch) -> None:
         """Keeps a batch's traces; the oldest go when the ring is full."""
         for packed in batch.traces:
-            self._traces.append((packed[0], dumps(packed)))
+            self._added_count += 1
+            self._traces.append((self._added_count, dumps(packed)))
 
-    def since(self, number: int) -> Iterator[Packed]:
-        """The packed traces with a greater number, oldest first."""
+    def since(self, position: int) -> Iterator[tuple[int, Packed]]:
+        """What was added behind a position, oldest first, each with its own position.
+
+        Not by the traces' numbers: a request that began earlier may end later.
+        """
         for one, data in tuple(self._traces):
-            if one > number:
-                yield loads(data)
+            if one > position:
+                yield one, loads(data)
 
 
 class StoreWriter:

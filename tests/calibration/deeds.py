@@ -331,7 +331,8 @@ def plain_engine_sql(world: World) -> None:
 
 def plain_engine_connect(world: World) -> None:
     connection = world.slow_engine.connect()
-    connection.close()
+    with spent("connect"):
+        connection.close()
 
 
 def plain_engine_pool_wait(world: World) -> None:

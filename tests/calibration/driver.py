@@ -297,9 +297,7 @@ def wrong_lines(seen: Sequence[Seen], outside: Sequence[str] = OUTSIDE) -> list[
     return wrong
 
 
-def wrong_lines_in_a_crowd(
-    seen: Sequence[Seen], outside: Sequence[str] = OUTSIDE
-) -> list[str]:
+def wrong_lines_in_a_crowd(seen: Sequence[Seen], outside: Sequence[str] = OUTSIDE) -> list[str]:
     """The same where others hold the loop: of a wait the app cannot know which part that was.
 
     So no wait may be longer than the app saw it, and all waits with `loop-busy` are as long.

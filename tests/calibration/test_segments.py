@@ -6,6 +6,8 @@ users). Where the framework alone has the request only the most is known.
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -13,6 +15,7 @@ import pytest
 
 from tests.calibration.deeds import AWAITED, CALLED
 from tests.calibration.driver import (
+    LEAST_MS,
     OUTSIDE_OF_A_THREAD,
     Seen,
     wrong_lines,
@@ -31,13 +34,28 @@ on_asyncio = pytest.mark.parametrize("stage", ["asyncio"], indirect=True)
 in_a_thread = partial(wrong_lines, outside=OUTSIDE_OF_A_THREAD)
 in_threads = in_a_thread
 
-WAITING_CALLS = [name for name in CALLED if name not in {"own-code", "gc", "session-orm"}]
+COMPUTING = {"own-code", "gc", "session-orm"}
 """Ten threads that compute wait for each other, and for how long nobody tells them."""
+WAITING_CALLS = [name for name in CALLED if name not in COMPUTING | {"psycopg-rows"}]
+"""Around a cursor there are statements shorter than a thread's turn at the interpreter's lock."""
 
 
-def blocked_loop_ms(one: Seen) -> float:
-    held = [p for p in one.receipt.pieces if p.on_loop and p.segment in BLOCKS_LOOP]
-    return sum(piece.end_ns - piece.start_ns for piece in held) / 1e6
+def blocked_loop_ms(seen: Sequence[Seen]) -> float:
+    return statistics.median(
+        sum(
+            piece.end_ns - piece.start_ns
+            for piece in one.receipt.pieces
+            if piece.on_loop and piece.segment in BLOCKS_LOOP
+        )
+        / 1e6
+        for one in seen
+    )
+
+
+def waited_ms(seen: Sequence[Seen]) -> float:
+    """What could have blocked the loop."""
+    names = [SEGMENTS[segment] for segment in BLOCKS_LOOP]
+    return statistics.median(sum(one.line_ms(name) for name in names) for one in seen)
 
 
 @pytest.mark.parametrize("deed", AWAITED)
@@ -76,23 +94,27 @@ def test_at_ten_users(stage: Stage, deed: str) -> None:
 
 @pytest.mark.parametrize("deed", CALLED)
 def test_in_the_thread_of_a_plain_endpoint(stage: Stage, deed: str) -> None:
-    for one in stage.alone(in_a_thread, f"/def/{deed}"):
-        assert blocked_loop_ms(one) == 0
+    seen = stage.alone(in_a_thread, f"/def/{deed}")
+
+    # To start a thread, now and then, does block it.
+    assert blocked_loop_ms(seen) <= LEAST_MS
 
 
 @on_asyncio
 @pytest.mark.parametrize("deed", CALLED)
 def test_in_a_thread_that_the_endpoint_awaits(stage: Stage, deed: str) -> None:
-    for one in stage.alone(wrong_lines, f"/to-thread/{deed}"):
-        assert blocked_loop_ms(one) == 0
+    seen = stage.alone(wrong_lines, f"/to-thread/{deed}")
+
+    # To start a thread, now and then, does block it.
+    assert blocked_loop_ms(seen) <= LEAST_MS
 
 
 @on_asyncio
 @pytest.mark.parametrize("deed", CALLED)
 def test_on_the_loop(stage: Stage, deed: str) -> None:
-    for one in stage.alone(wrong_lines, f"/on-loop/{deed}"):
-        blocking = sum(one.line_ms(SEGMENTS[segment]) for segment in BLOCKS_LOOP)
-        assert blocked_loop_ms(one) == pytest.approx(blocking)
+    seen = stage.alone(wrong_lines, f"/on-loop/{deed}")
+
+    assert blocked_loop_ms(seen) == pytest.approx(waited_ms(seen))
 
 
 @on_asyncio

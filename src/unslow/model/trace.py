@@ -167,7 +167,7 @@ class Trace:
     """Everything recorded about one request."""
 
     number: int
-    """Counts up within a process, in the order in which requests ended."""
+    """Counts up within a process, in the order in which requests began."""
     process_id: int
     method: str
     route: str

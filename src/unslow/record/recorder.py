@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, MutableMapping
@@ -24,7 +23,6 @@ class Recorder:
         self.slices_per_trace = slices_per_trace
         self.closed: deque[OpenTrace] = deque()
         self.dropped_traces_count = 0
-        self._numbers = itertools.count(1)
         self.on_first: Callable[[], None] | None = None
         """Called once, when the first trace closes."""
         self.on_app: Callable[[str], None] | None = None
@@ -42,7 +40,6 @@ class Recorder:
         """Takes a closed trace; when nobody takes them off again, they are counted as dropped."""
         if not trace.route:
             trace.route = route_of(scope)
-        trace.number = next(self._numbers)
         if len(self.closed) < _PENDING:
             self.closed.append(trace)
         else:

@@ -19,12 +19,12 @@ _ORM_STATEMENT: Final = "_result_disable_adapt_to_context"
 
 def install(installation: Installation) -> None:
     """Replaces what engines, connections and dialects do for a statement."""
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection, Dialect, Engine
 
     dialects = Dialects(installation)
     dialects.adopt_all()
     replace = installation.patches.replace
-    replace(Engine, "__init__", _new_engine(installation, dialects))
+    replace(Dialect, "engine_created", _new_engine(installation, dialects))
     replace(Engine, "raw_connection", pool.take(installation))
     replace(Connection, "execute", _execute)
     replace(Connection, "scalar", _execute)
@@ -32,19 +32,23 @@ def install(installation: Installation) -> None:
 
 
 def _new_engine(installation: Installation, dialects: Dialects) -> Make:
-    """Dialects may be loaded after us: those of new engines are recorded when they come."""
+    """Dialects may be loaded after us: those of new engines are recorded when they come.
+
+    Not at `Engine.__init__`: `create_engine` reads off its signature which arguments it may pass.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
-        def init(self: Any, *args: Any, **kwargs: Any) -> None:
-            original(self, *args, **kwargs)
+        def engine_created(cls: Any, engine: Any) -> None:
+            original(cls, engine)
             try:
-                dialects.adopt(type(self.dialect))
-                installation.cover(f"sqlalchemy engine {self.dialect.name}+{self.dialect.driver}")
+                dialect = engine.dialect
+                dialects.adopt(type(dialect))
+                installation.cover(f"sqlalchemy engine {dialect.name}+{dialect.driver}")
             except Exception as error:
                 installation.broke(error)
 
-        return init
+        return engine_created
 
     return make
 

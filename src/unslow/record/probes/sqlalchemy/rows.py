@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final
 
-from ....current import LANE, OpenStatement, clock
+from ....current import LANE, Lane, OpenStatement, clock
 from ....model.trace import ROWS
+from ...arrival import LEAST_WAIT_NS
 from ...probe import Installation
 from . import private
-from .statements import ended, statement_of
+from .statements import answered, statement_of
 
 _SHORTEST_ROW_NS: Final = 20_000
 """A single row is kept as a slice only when it was waited for: loops take thousands of them."""
@@ -42,8 +43,9 @@ def _all(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             rows = original(self)
         finally:
-            ended(lane, ROWS, start, statement, self.context)
-        _count(statement, rows)
+            _fetched(lane, start, statement, self.context)
+        if statement is not None:
+            _count(statement, rows)
         return rows
 
     return fetch
@@ -61,8 +63,9 @@ def _many(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             rows = original(self, size)
         finally:
-            ended(lane, ROWS, start, statement, self.context)
-        _count(statement, rows)
+            _fetched(lane, start, statement, self.context)
+        if statement is not None:
+            _count(statement, rows)
         return rows
 
     return fetch
@@ -81,7 +84,7 @@ def _one(original: Callable[..., Any]) -> Callable[..., Any]:
             row = original(self, hard_close)
         finally:
             if clock() - start >= _SHORTEST_ROW_NS:
-                ended(lane, ROWS, start, statement, self.context)
+                _fetched(lane, start, statement, self.context)
             else:
                 lane.inside_sql -= 1
         if statement is not None and row is not None:
@@ -126,11 +129,20 @@ def _buffer(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return original(self, result, dbapi_cursor)
         finally:
-            ended(lane, ROWS, start, statement, result.context)
+            _fetched(lane, start, statement, result.context)
 
     return fill
 
 
-def _count(statement: OpenStatement | None, rows: Any) -> None:
-    if statement is not None and hasattr(rows, "__len__"):
+def _fetched(lane: Lane, start_ns: int, statement: OpenStatement | None, context: Any) -> None:
+    end = clock()
+    lane.inside_sql -= 1
+    lane.add(ROWS, start_ns, end, None if statement is None else statement.index)
+    if end - start_ns > LEAST_WAIT_NS:
+        answered(lane, start_ns, context)
+
+
+def _count(statement: OpenStatement, rows: Any) -> None:
+    # Some driver may give what has no length.
+    if hasattr(rows, "__len__"):
         statement.rows_count = (statement.rows_count or 0) + len(rows)

@@ -92,7 +92,10 @@ def _new_statement(
 
 
 def _execute(installation: Installation) -> Make:
+    recorder = installation.recorder
+
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        # The way of nearly every statement: what the others share is written out here.
         @wraps(original)
         def do_execute(
             self: Any, cursor: Any, statement: Any, parameters: Any, context: Any = None
@@ -101,9 +104,14 @@ def _execute(installation: Installation) -> Make:
             if lane is None or lane.inside_sql:
                 return original(self, cursor, statement, parameters, context)
             try:
-                sent = _new_statement(
-                    installation, lane, self.driver, statement, parameters, context
-                )
+                sent = lane.new_statement(statement, self.driver, lane.place or caller_place())
+                if context is not None:
+                    context.unslow_statement = sent
+                    origin = context.execution_options.get(ORIGIN)
+                    if origin is not None:
+                        origin.sent(sent)
+                if recorder.record_values:
+                    sent.parameters = parameters
             except Exception as error:
                 installation.broke(error)
                 return original(self, cursor, statement, parameters, context)
@@ -112,7 +120,11 @@ def _execute(installation: Installation) -> Make:
             try:
                 return original(self, cursor, statement, parameters, context)
             finally:
-                ended(lane, SQL, start, sent, context)
+                end = clock()
+                lane.inside_sql -= 1
+                lane.add(SQL, start, end, sent.index)
+                if end - start > LEAST_WAIT_NS:
+                    answered(lane, start, context)
 
         return do_execute
 
@@ -141,7 +153,11 @@ def _execute_many(installation: Installation) -> Make:
             try:
                 return original(self, cursor, statement, parameters, context)
             finally:
-                ended(lane, SQL, start, sent, context)
+                end = clock()
+                lane.inside_sql -= 1
+                lane.add(SQL, start, end, sent.index)
+                if end - start > LEAST_WAIT_NS:
+                    answered(lane, start, context)
 
         return do_executemany
 
@@ -167,27 +183,26 @@ def _execute_no_params(installation: Installation) -> Make:
             try:
                 return original(self, cursor, statement, context)
             finally:
-                ended(lane, SQL, start, sent, context)
+                end = clock()
+                lane.inside_sql -= 1
+                lane.add(SQL, start, end, sent.index)
+                if end - start > LEAST_WAIT_NS:
+                    answered(lane, start, context)
 
         return do_execute_no_params
 
     return make
 
 
-def ended(
-    lane: Lane, segment: int, start_ns: int, sent: OpenStatement | None, context: Any
-) -> None:
-    """Keeps the slice of a driver's call that was made with `inside_sql` raised; never raises."""
-    end = clock()
-    lane.inside_sql -= 1
-    lane.add(segment, start_ns, end, None if sent is None else sent.index)
-    if end - start_ns > LEAST_WAIT_NS and context is not None:
-        try:
-            connection = context.root_connection
-            if not connection.closed and not connection.invalidated:
-                _note_arrival(lane, connection.connection, start_ns)
-        except Exception:
-            log.debug("no arrival of an answer: %r", context, exc_info=True)
+def answered(lane: Lane, start_ns: int, context: Any) -> None:
+    """Notes when the answer to a long call of the driver was there; never raises."""
+    try:
+        connection = context.root_connection
+        if not connection.closed and not connection.invalidated:
+            _note_arrival(lane, connection.connection, start_ns)
+    except Exception:
+        # Without a context, or by a driver that shows no socket, it is not known.
+        log.debug("no arrival of an answer", exc_info=True)
 
 
 def _note_arrival(lane: Lane, connection: Any, start_ns: int) -> None:
