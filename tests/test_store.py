@@ -30,7 +30,16 @@ MIB = 1024 * 1024
 
 
 def process(process_id: int = 1) -> Process:
-    return Process(process_id, 1.5, "3.11.7", 200, 500, (Coverage("asyncpg", "off", "why"),), 3, (("fastapi", "0.1"),))
+    return Process(
+        process_id,
+        1.5,
+        "3.11.7",
+        200,
+        500,
+        (Coverage("asyncpg", "off", "why"),),
+        3,
+        (("fastapi", "0.1"),),
+    )
 
 
 def trace(number: int, route: str = "/x") -> Trace:
@@ -169,7 +178,7 @@ def test_the_file_system_of_a_folder_is_found() -> None:
     assert store.file_system_of(Path(os.getcwd())) not in ("", "proc")
 
 
-def test_the_ring_keeps_the_newest(tmp_path: Path) -> None:
+def test_the_ring_keeps_the_newest() -> None:
     ring = Ring(3)
     ring.add(batch(*(trace(number) for number in range(1, 6))))
 

@@ -344,6 +344,12 @@ def start(
     _agent = agent
 
 
+def flush() -> None:
+    """Writes what was recorded so far; does nothing where no agent is."""
+    if _agent is not None:
+        _agent.flush()
+
+
 def stop() -> None:
     """Undoes all that `start` did; nothing happens where it was not called."""
     global _agent

@@ -138,11 +138,10 @@ def test_an_answer_read_late_is_known_to_have_come_early(
         # The step that the answer woke carries it, and begins when the loop was free again.
         assert arrived == step[3]
         assert step[0] >= server.after_ns + 60_000_000
-        error = max(server.before_ns - arrived, arrived - server.after_ns, 0)
-        errors_ms.append(error / 1e6)
+        errors_ms.append((arrived - server.before_ns) / 1e6)
 
     # The middle one: on a machine with neighbours any single look may be interrupted.
-    assert sorted(errors_ms)[1] <= 5
+    assert -0.5 <= sorted(errors_ms)[1] <= 5.5
 
 
 def test_the_connection_is_open_after_its_descriptor_was_asked(bench: Bench) -> None:

@@ -17,8 +17,10 @@ from ..current import Lane, clock
 LEAST_WAIT_NS: Final = 5_000_000
 """Shorter waits are not looked at: the kernel's clock is too coarse for them."""
 
-_LONGEST_ANSWER_NS: Final = 500_000
 _ATTEMPTS: Final = 3
+"""How often the kernel is asked until no tick came in between."""
+_LAG_NS: Final = 1_000_000
+"""The kernel's coarse clock and its ticks were seen up to 0.6 ms apart."""
 
 _INFO_BYTES: Final = 56
 _LAST_DATA_RECEIVED: Final = slice(52, 56)
@@ -28,25 +30,26 @@ _TCP_INFO: Final[int | None] = (
     getattr(socket, "TCP_INFO", None) if sys.platform == "linux" else None
 )
 _TCP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
-_CLOCK_MONOTONIC_COARSE: Final = 6
-"""In Linux's `time.h`; its resolution is the kernel's tick."""
+_COARSE: Final = 6
+"""Linux's CLOCK_MONOTONIC_COARSE: the time of the last tick, by the clock of `perf_counter_ns`."""
 
 
-def _tick_ms() -> int:
+def _tick_ns() -> int:
     try:
-        return round(time.clock_getres(_CLOCK_MONOTONIC_COARSE) * 1000)
+        return round(time.clock_getres(_COARSE) * 1e9)
     except OSError:
-        return 4
+        return 4_000_000
 
 
-_TICK_MS: Final = _tick_ms()
+_TICK_NS: Final = _tick_ns()
 
 
 def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
     """Sets `lane.arrival_ns` to when the bytes that ended a wait arrived, where that can be known.
 
     It is known on Linux, for TCP, after a wait of more than 5 ms in which the lane gave up its
-    event loop, and when the arrival lies within the wait; else the lane is left as it is.
+    event loop, and when the arrival lies within the wait; else the lane is left as it is. What is
+    set is up to one tick and 1 ms late, and not early: a delay is not said to be longer than it was.
 
     Args:
         lane: The lane that waited; it runs again in the step that the answer woke.
@@ -58,14 +61,24 @@ def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
     resumed_ns = lane.step_start_ns
     if resumed_ns <= waited_since_ns:
         return
-    age_ms = _age_ms(source)
+    tick_ns, age_ms = _asked(source)
     if age_ms is None:
         return
-    # An age of one tick may be a moment that had a tick in it: only what is older is certain. What
-    # woke the step was there before it, however coarse the kernel's answer is.
-    arrival_ns = min(clock() - (age_ms - _TICK_MS) * 1_000_000, resumed_ns)
+    # The bytes came within the tick that was `age_ms` before the last one. What woke the step was
+    # there before it, however coarse the kernel's answer is.
+    arrival_ns = min(tick_ns - age_ms * 1_000_000 + _TICK_NS + _LAG_NS, resumed_ns)
     if arrival_ns > waited_since_ns:
         lane.arrival_ns = arrival_ns
+
+
+def _asked(source: Any) -> tuple[int, int | None]:
+    """When the last tick was, and how long before it the last bytes came in."""
+    for _ in range(_ATTEMPTS):
+        tick_ns = time.clock_gettime_ns(_COARSE)
+        age_ms = _age_ms(source)
+        if age_ms is None or time.clock_gettime_ns(_COARSE) == tick_ns:
+            return tick_ns, age_ms
+    return 0, None
 
 
 def _age_ms(source: Any) -> int | None:

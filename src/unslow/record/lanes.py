@@ -180,11 +180,14 @@ def run_in_lane(
             context.run(LANE.reset, inner_token)
         LANE.reset(token)
         if last.end_ns == 0:
-            last.end_ns = clock()
-            for part in _parts(lane, last):
+            last.end_ns = until = clock()
+            for part in reversed(_parts(lane, last)):
                 part.kind = THREAD
                 if segment is not None:
-                    part.add(segment, part.step_start_ns, part.end_ns, None, place)
+                    # Up to the next part, so that what was started in between inherits it; a lane
+                    # takes from its slices what lies within it.
+                    part.add(segment, part.step_start_ns, until, None, place)
+                until = part.start_ns
 
 
 def go_on_in_new_lane(lane: Lane, since_ns: int) -> None:

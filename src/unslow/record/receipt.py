@@ -126,14 +126,11 @@ def _default_segments(trace: Trace) -> list[int]:
             defaults.append(FRAMEWORK)
             continue
         found = defaults[lane.parent]
-        parent = trace.lanes[lane.parent]
-        # A thread's lane ends where it begins to wait for the task that it hands to the loop.
-        at = min(lane.start_ns, parent.end_ns - 1)
         shortest = None
-        for one in parent.slices:
+        for one in trace.lanes[lane.parent].slices:
             if one.segment in (THREAD_QUEUE, UNEXPLAINED):
                 continue
-            if not one.start_ns <= at < one.end_ns:
+            if not one.start_ns <= lane.start_ns < one.end_ns:
                 continue
             # Of two over the same stretch the inner one was kept first.
             if shortest is None or one.end_ns - one.start_ns < shortest:

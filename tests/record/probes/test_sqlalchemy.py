@@ -42,9 +42,9 @@ from tests.record.probes.blog import (
     fill_at,
 )
 from tests.record.probes.conftest import Bench
-from tests.record.probes.slices import RawSlice, milliseconds, slices_of
+from tests.record.probes.slices import OwnTime, RawSlice, milliseconds, slices_of
 from unslow.current import LANE, OpenStatement, OpenTrace
-from unslow.model.trace import HYDRATION, ORM, ROWS, SQL
+from unslow.model.trace import CONNECT, HYDRATION, ORM, ROWS, SQL
 from unslow.record.place import resolve
 
 THIS_FILE = Path(__file__).name
@@ -204,8 +204,8 @@ def test_savepoints_are_statements(sync_blog: Blog) -> None:
     ]
 
 
-def test_in_autocommit_no_end_of_a_transaction_is_made_up(sync_blog: Blog) -> None:
-    trace = sync_blog.traced(
+def test_in_autocommit_no_end_of_a_transaction_is_made_up(streaming_blog: Blog) -> None:
+    trace = streaming_blog.traced(
         lambda session: session.execute(text("SELECT 1")).all(), isolation_level="AUTOCOMMIT"
     )
 
@@ -370,6 +370,59 @@ def test_parameters_are_kept_only_when_the_user_asked_for_values(sync_blog: Blog
 
     assert [one.parameters for one in without.statements] == [None, None]
     assert with_values.statements[0].parameters == {"id_1": 3}
+
+
+@pytest.mark.parametrize("kind", ["postgresql+psycopg", *ASYNC[1:]])
+def test_the_drivers_own_probe_records_none_of_it_again(
+    kind: str, bench: Bench, postgres_url: str
+) -> None:
+    bench.install("sqlalchemy", "asyncpg", "psycopg")
+    blog = Blog(kind, postgres_url, bench)
+
+    def work(session: Session) -> int:
+        session.add(User(id=-1, name="new"))
+        session.flush()
+        stream = select(Post).order_by(Post.id).execution_options(yield_per=5)
+        count = len(all_users(session)) + len(list(session.scalars(stream)))
+        session.rollback()
+        return count
+
+    trace = blog.traced(work)
+
+    assert blog.result == 1 + USERS_COUNT + USERS_COUNT * POSTS_COUNT
+    assert [one.split()[0] for one in texts(trace)] == ["INSERT", "SELECT", "SELECT", "ROLLBACK"]
+    assert {one.driver for one in trace.statements} == {blog.driver}
+    assert sorted(one[3] for one in slices_of(trace, SQL)) == [0, 1, 2, 3]
+    assert len(trace.holds) == 1
+    assert len(slices_of(trace, CONNECT)) == 1
+
+
+@pytest.mark.parametrize("kind", ASYNC[1:])
+def test_an_answer_that_lay_there_while_the_loop_was_busy_is_dated(
+    kind: str, bench: Bench, postgres_url: str
+) -> None:
+    bench.install("sqlalchemy")
+    blog = Blog(kind, postgres_url, bench)
+    busy = OwnTime()
+
+    async def main() -> OpenTrace:
+        engine = create_async_engine(blog.url)
+
+        async def request() -> None:
+            async with AsyncSession(engine) as session:
+                await session.execute(text("SELECT 1"))
+                asyncio.get_running_loop().call_later(0.005, busy.spend_ms, 100)
+                await session.execute(text("SELECT pg_sleep(0.03)"))
+
+        trace = await bench.run_async(request)
+        await engine.dispose()
+        return trace
+
+    trace = asyncio.run(main())
+
+    known = [known for *_, known in trace.root.steps if known]
+    ((start, end),) = busy.stretches
+    assert any(start + 10e6 < one < end - 20e6 for one in known)
 
 
 @pytest.mark.parametrize("kind", ["postgresql+asyncpg", "postgresql+psycopg_async"])
