@@ -61,59 +61,10 @@ Application = Callable[..., Awaitable[None]]
 
 
 def make_app(database_url: str, *, native_telemetry: bool) -> tuple[Any, Any]:
-    """The measured FastAPI app and its SQLAlchemy engine."""
-    import asyncpg
-    import fastapi
-    from sqlalchemy import select
-    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+    """The measured app and its engine; imported late, as ddtrace wants to come first."""
+    from .measured_app import make_app as make
 
-    class Base(DeclarativeBase):
-        pass
-
-    class Item(Base):
-        __tablename__ = "items"
-        id: Mapped[int] = mapped_column(primary_key=True)
-        name: Mapped[str]
-
-    engine = create_async_engine(
-        database_url.replace("postgresql://", "postgresql+asyncpg://"), pool_size=2
-    )
-    arguments: dict[str, Any] = {}
-    if not native_telemetry and hasattr(fastapi, "telemetry"):
-        arguments["telemetry"] = {"tracing": False, "metrics": False, "logs": False}
-    app = fastapi.FastAPI(**arguments)
-    pools: list[Any] = []
-
-    @app.get("/bare")
-    async def bare() -> dict[str, int]:
-        return {"answer": 42}
-
-    @app.get("/orm")
-    async def orm(statements: int) -> dict[str, str]:
-        async with AsyncSession(engine) as session:
-            for number in range(statements):
-                item = await session.scalar(select(Item).where(Item.id == number + 1))
-        return {"name": item.name if item is not None else ""}
-
-    @app.get("/core")
-    async def core(statements: int) -> dict[str, str]:
-        async with engine.connect() as connection:
-            for number in range(statements):
-                query = select(Item.name).where(Item.id == number + 1)
-                row = (await connection.execute(query)).one()
-        return {"name": row.name}
-
-    @app.get("/driver")
-    async def driver(statements: int) -> dict[str, str]:
-        if not pools:
-            pools.append(await asyncpg.create_pool(database_url, min_size=1, max_size=2))
-        async with pools[0].acquire() as connection:
-            for number in range(statements):
-                row = await connection.fetchrow("SELECT name FROM items WHERE id = $1", number + 1)
-        return {"name": row["name"]}
-
-    return app, engine
+    return make(database_url, native_telemetry=native_telemetry)
 
 
 def set_up(arm: str, database_url: str) -> tuple[Application, Callable[[], None]]:

@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,10 @@ from unslow.store import reading
 
 PLUGINS: Final = Path(__file__).parent / "suite_plugin"
 PATIENCE_S: Final = 900.0
+RANDOM: Final = re.compile(
+    r"0x[0-9a-f]{6,}|(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[A-Za-z0-9_-]{40,}"
+)
+"""Addresses and random tokens in the names of tests."""
 OUTCOMES: Final = ("passed", "failed", "error", "skipped")
 
 
@@ -350,11 +355,15 @@ def run(
 
 
 def outcomes_of(results: Path) -> Mapping[str, str]:
-    """How each test came out; a second one of the same name gets a number."""
+    """How each test came out; a second one of the same name gets a number.
+
+    Names that some suites make from random tokens or addresses are told without them.
+    """
     seen: Counter[str] = Counter()
     outcomes = {}
     for case in ElementTree.parse(results).iter("testcase"):  # noqa: S314  # pytest wrote it
-        name = f"{case.get('classname')}::{case.get('name')}"
+        test, bracket, case_name = str(case.get("name")).partition("[")
+        name = f"{case.get('classname')}::{test}{bracket}{RANDOM.sub('...', case_name)}"
         seen[name] += 1
         if seen[name] > 1:
             name = f"{name} ({seen[name]})"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from unslow.doctor import report_of, report_of_store
-from unslow.model.codec import packed_trace
+from unslow.model.codec import dumps, packed_trace
 from unslow.model.trace import OWN_CODE, Coverage, Lane, Place, Process, Slice, Step, Trace
 from unslow.store import Batch, Recorded, StoreMissingError, StoreWriter
 
@@ -93,7 +93,7 @@ def test_what_was_dropped_is_said() -> None:
 def test_a_run_is_named_by_its_beginning(tmp_path: Path) -> None:
     for run in ("2026-01-01 a", "2026-01-02 b"):
         writer = StoreWriter(tmp_path, 2**20, run, process())
-        writer.write(Batch((packed_trace(request(0, 1, "/" + run[-1])),), ()), process())
+        writer.write(Batch((dumps(packed_trace(request(0, 1, "/" + run[-1]))),), ()), process())
         writer.close()
 
     assert report_of_store(tmp_path).endpoints[0].route == "/b"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from unslow import store
-from unslow.model.codec import packed_trace
+from unslow.model.codec import dumps, packed_trace
 from unslow.model.trace import Coverage, Process, Stall, Trace
 from unslow.store import (
     FILE,
@@ -47,7 +47,7 @@ def trace(number: int, route: str = "/x") -> Trace:
 
 
 def batch(*traces: Trace) -> Batch:
-    return Batch(tuple(packed_trace(one) for one in traces), ())
+    return Batch(tuple(dumps(packed_trace(one)) for one in traces), ())
 
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_runs_are_kept_apart_and_ordered(tmp_path: Path) -> None:
 WRITES = """
 import sys
 from pathlib import Path
-from unslow.model.codec import packed_trace
+from unslow.model.codec import dumps, packed_trace
 from unslow.model.trace import Process, Trace
 from unslow.store import Batch, StoreWriter
 
@@ -90,7 +90,7 @@ facts = Process(int(sys.argv[2]), 1.0, "", 0, 0)
 writer = StoreWriter(Path(sys.argv[1]), 2**26, "run", facts)
 for number in range(50):
     one = Trace(number, int(sys.argv[2]), "GET", "/", 200, 1.0, 1, 2, 3, 4)
-    writer.write(Batch((packed_trace(one),), ()), facts)
+    writer.write(Batch((dumps(packed_trace(one)),), ()), facts)
 """
 
 

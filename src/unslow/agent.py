@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 RUN_VARIABLE = "UNSLOW_RUN"
 """Names the run, so that the processes of one app stand together in the store."""
 
+_START_PATIENCE_S = 5.0
 _TRACES_PER_ANSWER = 50
 
 _App = TypeVar("_App")
@@ -75,7 +76,7 @@ class Shelf:
         self._works = True
         self._written: Process | None = None
 
-    def put(self, traces: tuple[Packed, ...], stalls: tuple[Packed, ...], process: Process) -> None:
+    def put(self, traces: tuple[bytes, ...], stalls: tuple[Packed, ...], process: Process) -> None:
         """Keeps a batch; called by the writer, one call at a time."""
         import sqlite3
 
@@ -142,6 +143,9 @@ class Agent:
         self._hook = ImportHook(self._probes)
         self._patches = Patches()
         self._starting = threading.Lock()
+        self._starter: threading.Thread | None = None
+        self._ends_in = 0
+        """The process at whose end `end` is called."""
         self._threads: Threads | None = None
 
     def start(self) -> None:
@@ -175,6 +179,7 @@ class Agent:
 
     def end(self) -> None:
         """Writes what was recorded and says goodbye; the process ends, or the agent does."""
+        self.wait_for_starter()
         threads, self._threads = self._threads, None
         if threads is not None:
             threads.stop()
@@ -188,10 +193,12 @@ class Agent:
         running.clear()
         LANE.set(None)
         recorder.closed.clear()
+        recorder.finished.clear()
         recorder.stalls.clear()
         recorder.dropped_traces_count = 0
         recorder.on_first = self._first_trace
         self._starting = threading.Lock()
+        self._starter = None
         if self._threads is not None:
             # Its threads are not here, and its file is the parent's: SQLite forbids even to close
             # it here, so it is held for as long as this process lives.
@@ -212,10 +219,7 @@ class Agent:
             with self._starting:
                 if self._threads is None:
                     self._threads = self._started_threads()
-                    # A child of multiprocessing ends without `atexit`, unless this is said in it.
-                    atexit.unregister(self.end)
-                    atexit.register(self.end)
-                    _end_with_multiprocessing(self.end)
+                    self._end_with_the_process()
                     self._listen()
             if self._wire is not None:
                 self._wire.send(SERVING, server=server, coverage=_coverage())
@@ -226,6 +230,7 @@ class Agent:
 
     def flush(self) -> None:
         """Writes what has been recorded so far."""
+        self.wait_for_starter()
         threads = self._threads
         if threads is None:
             return
@@ -254,7 +259,27 @@ class Agent:
 
     def _first_trace(self) -> None:
         if self._threads is None:
-            self.serving("")
+            self._end_with_the_process()
+            # Not here, where a request holds its event loop: files are opened, costs measured.
+            self._starter = threading.Thread(
+                target=self.serving, args=("",), name="unslow-starter", daemon=True
+            )
+            self._starter.start()
+
+    def _end_with_the_process(self) -> None:
+        # A child of multiprocessing ends without `atexit`, unless this is said in it.
+        if self._ends_in != os.getpid():
+            self._ends_in = os.getpid()
+            atexit.unregister(self.end)
+            atexit.register(self.end)
+            _end_with_multiprocessing(self.end)
+
+    def wait_for_starter(self) -> None:
+        """Waits until the threads have started, if they are about to."""
+        starter = self._starter
+        if starter is not None and starter is not threading.current_thread():
+            starter.join(_START_PATIENCE_S)
+            self._starter = None
 
     def _app_ended(self) -> None:
         self.flush()
@@ -337,7 +362,7 @@ def start(
         return
     if not _fork_hook and hasattr(os, "register_at_fork"):
         # It cannot be taken back, so it is set once and does nothing while there is no agent.
-        os.register_at_fork(after_in_child=_after_fork)
+        os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
         _fork_hook.append(True)
     agent = Agent(settings or load(), wire, route)
     agent.start()
@@ -413,6 +438,12 @@ def _wire_if_there() -> Connection | None:
     except OSError:
         return None
     return wire
+
+
+def _before_fork() -> None:
+    if _agent is not None:
+        # A child would have modules that its parent's thread was about to import, half made.
+        _agent.wait_for_starter()
 
 
 def _after_fork() -> None:

@@ -153,6 +153,7 @@ class OpenTrace:
         "response_end_ns",
         "root",
         "route",
+        "size",
         "start_ns",
         "started_at",
         "statements",
@@ -168,6 +169,8 @@ class OpenTrace:
         self.error = ""
         self.disconnected = False
         self.limit = self.left = limit
+        self.size = 0
+        """What was kept, in slices, steps and samples; counted when the trace closes."""
         self.dropped_count = 0
         self.lanes: list[Lane] = []
         self.statements: list[OpenStatement] = []
@@ -184,7 +187,15 @@ class OpenTrace:
     def close(self) -> None:
         """Ends the trace; what arrives later is not kept."""
         self.end_ns = clock()
+        self.size = self.limit - self.left
         self.left = 0
+
+    def release(self) -> None:
+        """Lets go of what was recorded, and of the cycle that only the collector would free."""
+        self.lanes.clear()
+        self.statements.clear()
+        self.holds.clear()
+        del self.root
 
 
 LANE: ContextVar[Lane | None] = ContextVar("unslow_lane", default=None)

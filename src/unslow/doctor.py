@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
+from typing import Final
 
 from . import __version__
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
@@ -18,30 +20,54 @@ from .record.endpoints import Seen, endpoints_of
 from .record.receipt import receipt_of
 from .store import Recorded, StoreMissingError, reading
 
+_RUNS_TOLD: Final = 5
+_AT_ONCE_S: Final = 60.0
+"""A run that ended longer ago was on a machine whose load is no longer known."""
+
 
 def report_of_store(
     folder: Path,
     run: str | None = None,
     *,
     target: str = "",
+    newest_count: int | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Report:
     """The report of a run in a store, by the beginning of its name; else of the newest.
 
+    Args:
+        folder: The folder of the store.
+        run: The beginning of a run's name.
+        target: What was run, for the head of the report.
+        newest_count: About how many requests are looked at, the newest ones; None for all.
+        on_progress: Is told the share that is done, 0.0 to 1.0.
+
     Raises:
         StoreMissingError: there is no store, or no such run in it.
-        StoreFormatError: another version of unslow wrote the store.
+        StoreFormatError: another version of unslow wrote the store, or another program.
+        StoreDamagedError: the store cannot be read.
     """
     with reading(folder) as reader:
-        runs = [name for name in reader.runs() if name.startswith(run or "")]
-        if not runs:
-            raise StoreMissingError(
-                f"{folder} holds no run {run or 'at all'}; its runs: "
-                f"{', '.join(reader.runs()) or 'none'}. "
-                "Record one first, for example with: unslow run MODULE:APP"
-            )
-        recorded = reader.run(runs[-1])
+        runs = reader.runs()
+        found = [name for name in runs if name.startswith(run or "")]
+        if not found:
+            raise StoreMissingError(_no_such_run(folder, run, runs))
+        recorded = reader.run(found[-1], newest_count)
     return report_of(recorded, target=target, on_progress=on_progress)
+
+
+def _no_such_run(folder: Path, run: str | None, runs: Sequence[str]) -> str:
+    if not runs:
+        return (
+            f"{folder} holds no run yet. Record one, for example with: unslow run MODULE:APP, and"
+            " send it some requests."
+        )
+    told = ", ".join(repr(name) for name in runs[: -_RUNS_TOLD - 1 : -1])
+    older = f" and {len(runs) - _RUNS_TOLD} older ones" if len(runs) > _RUNS_TOLD else ""
+    return (
+        f"{folder} holds no run whose name begins with {run!r}; the newest are {told}{older}."
+        " Name one by its beginning, or leave --run out for the newest."
+    )
 
 
 def report_of(
@@ -54,38 +80,67 @@ def report_of(
     seen: list[Seen] = []
     blocked: list[Blocked] = []
     holders: list[Holder] = []
-    all_count = sum(len(one.traces) for one in recorded)
+    tell = _Progress(sum(len(one.traces) for one in recorded), on_progress)
     for one in recorded:
         traces = one.traces
         cost = one.process.slice_cost_ns
         receipts = []
         for trace in traces:
             receipts.append(receipt_of(trace, cost))
-            if on_progress is not None:
-                on_progress((len(seen) + len(receipts)) / all_count)
+            tell.one()
         ledger = LoopLedger(traces, one.stalls)
-        waits = [ledger.waited(index) for index in range(len(traces))]
+        waits = []
+        for index in range(len(traces)):
+            waits.append(ledger.waited(index))
+            tell.one()
         rows = zip(traces, receipts, waits, _alone(traces), _open_counts(traces), strict=True)
         seen.extend(Seen(*row, slice_cost_ns=cost) for row in rows)
         blocked.extend(ledger.blocked(waits))
         holders.extend(pool_holders(traces, receipts))
-    processes = [one.process for one in recorded]
-    dropped = sum(process.dropped_traces_count for process in processes)
     endpoints = endpoints_of(seen)
+    tell.end()
+    now = time.time()
+    recorded_at = max((trace.started_at for one in recorded for trace in one.traces), default=now)
+    processes = [one.process for one in recorded]
     return Report(
         target=target,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=_moment(now),
+        recorded=_moment(recorded_at),
         unslow=__version__,
-        machine=_machine(processes),
+        machine=_machine(processes, at_once=now - recorded_at < _AT_ONCE_S),
         endpoints=endpoints,
         coverage=_coverage(recorded),
         blocked=merged_blocked(blocked),
         holders=merged_holders(holders),
         processes_count=len(recorded),
         traces_count=len(seen),
-        dropped_traces_count=dropped,
-        notes=_notes(endpoints, dropped),
+        dropped_traces_count=sum(process.dropped_traces_count for process in processes),
+        notes=_notes(endpoints, recorded),
     )
+
+
+class _Progress:
+    """Tells the share of the work that is done; each trace is gone through twice."""
+
+    def __init__(self, traces_count: int, on_progress: Callable[[float], None] | None) -> None:
+        self._whole = 2 * traces_count
+        self._done = 0
+        self._tell = on_progress
+
+    def one(self) -> None:
+        """One trace more was gone through."""
+        self._done += 1
+        if self._tell is not None and self._done < self._whole:
+            self._tell(self._done / self._whole)
+
+    def end(self) -> None:
+        """All is done."""
+        if self._tell is not None:
+            self._tell(1.0)
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def _alone(traces: Sequence[Trace]) -> list[bool]:
@@ -124,7 +179,8 @@ def _coverage(recorded: Sequence[Recorded]) -> tuple[Coverage, ...]:
     return tuple(sorted(found.values(), key=lambda part: (part.state, part.what)))
 
 
-def _machine(processes: Sequence[Process]) -> Machine:
+def _machine(processes: Sequence[Process], *, at_once: bool) -> Machine:
+    """What the run was on; the load is that of now, which says nothing about a run long ago."""
     libraries = {name: version for one in processes for name, version in one.libraries}
     return Machine(
         system=platform.system(),
@@ -132,15 +188,26 @@ def _machine(processes: Sequence[Process]) -> Machine:
         cores_count=len(os.sched_getaffinity(0))
         if sys.platform == "linux"
         else os.cpu_count() or 1,
-        load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        load_1min=os.getloadavg()[0] if at_once and hasattr(os, "getloadavg") else None,
         libraries=libraries,
     )
 
 
-def _notes(endpoints: Sequence[Endpoint], dropped_traces: int) -> tuple[str, ...]:
+def _notes(endpoints: Sequence[Endpoint], recorded: Sequence[Recorded]) -> tuple[str, ...]:
     notes = []
-    if dropped_traces:
-        notes.append(f"{dropped_traces} requests were not kept: the writer did not keep up.")
+    older = sum(one.older_count for one in recorded)
+    if older:
+        newest = sum(len(one.traces) for one in recorded)
+        notes.append(f"Only the newest {newest:,} of {newest + older:,} requests were looked at.")
+    damaged = sum(one.damaged_count for one in recorded)
+    if damaged:
+        notes.append(
+            f"The store is damaged: {damaged} of its parts cannot be read, and the"
+            " requests in them are missing here."
+        )
+    dropped = sum(one.process.dropped_traces_count for one in recorded)
+    if dropped:
+        notes.append(f"{dropped} requests were not kept: the writer did not keep up.")
     slices = sum(endpoint.dropped_slices_count for endpoint in endpoints)
     if slices:
         notes.append(

@@ -19,6 +19,8 @@ from .model.trace import Coverage, Process, Stall, Trace
 FORMAT: Final = 1
 FILE: Final = "traces.sqlite"
 _BUSY_MS = 5_000
+_DAMAGED: Final = (ValueError, EOFError, TypeError, KeyError)
+"""What the codec raises at bytes that are not whole, and JSON at texts that are not."""
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs", "9p"}
 )
@@ -48,10 +50,14 @@ class StoreMissingError(UnslowError):
     """There is no store where one was asked for."""
 
 
-class Batch(NamedTuple):
-    """What a process wrote at once: packed traces and packed stalls."""
+class StoreDamagedError(UnslowError):
+    """The store's file is there, but cannot be read."""
 
-    traces: tuple[Packed, ...]
+
+class Batch(NamedTuple):
+    """What a process wrote at once: traces as bytes, each by itself, and packed stalls."""
+
+    traces: tuple[bytes, ...]
     stalls: tuple[Packed, ...]
 
 
@@ -64,9 +70,9 @@ class Ring:
 
     def add(self, batch: Batch) -> None:
         """Keeps a batch's traces; the oldest go when the ring is full."""
-        for packed in batch.traces:
+        for data in batch.traces:
             self._added_count += 1
-            self._traces.append((self._added_count, dumps(packed)))
+            self._traces.append((self._added_count, data))
 
     def since(self, position: int) -> Iterator[tuple[int, Packed]]:
         """What was added behind a position, oldest first, each with its own position.
@@ -173,6 +179,31 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
+def _exists(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError | sqlite3.Error) -> UnslowError:
+    """What to say of a store that is there and cannot be read."""
+    if isinstance(error, OSError | sqlite3.OperationalError):
+        return StoreDamagedError(
+            f"{file} cannot be read: {error}. Who reads it has to be allowed to write beside it: be"
+            " the user who recorded it, or give another folder: --folder PATH"
+        )
+    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        return StoreFormatError(
+            f"{file} is not a store of unslow ({error}). Delete it, or give another folder:"
+            " --folder PATH"
+        )
+    return StoreDamagedError(
+        f"{file} is damaged: {error}. Delete it and record again, or give another folder:"
+        " --folder PATH"
+    )
+
+
 def _wrong_format(file: Path, found: int) -> StoreFormatError:
     return StoreFormatError(
         f"{file} has format {found}; this unslow reads format {FORMAT}. "
@@ -225,6 +256,10 @@ class Recorded(NamedTuple):
     process: Process
     traces: tuple[Trace, ...]
     stalls: tuple[Stall, ...]
+    older_count: int = 0
+    """Traces that were left out because only the newest were asked for."""
+    damaged_count: int = 0
+    """Batches that could not be read."""
 
 
 class StoreReader:
@@ -232,12 +267,13 @@ class StoreReader:
 
     Raises:
         StoreMissingError: there is none in this folder.
-        StoreFormatError: another version of unslow wrote it.
+        StoreFormatError: another version of unslow wrote it, or another program.
+        StoreDamagedError: it cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         file = folder / FILE
-        if not file.exists():
+        if not _exists(file):
             raise StoreMissingError(
                 f"No traces in {folder}: {file} does not exist. "
                 "Record some first, for example with: unslow run MODULE:APP"
@@ -245,38 +281,74 @@ class StoreReader:
         try:
             self._connection = sqlite3.connect(file, timeout=_BUSY_MS / 1000)
             found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         except sqlite3.Error as error:
-            raise StoreFormatError(
-                f"{file} is not a store of unslow ({error}). Delete it, or give another folder."
-            ) from error
-        if found != FORMAT:
+            raise _unreadable(file, error) from error
+        self._is_empty = not tables
+        if found != FORMAT and tables:
             self._connection.close()
             raise _wrong_format(file, found)
 
     def runs(self) -> tuple[str, ...]:
         """The runs in the store, oldest first."""
+        if self._is_empty:
+            return ()
         rows = self._connection.execute("SELECT run FROM processes GROUP BY run ORDER BY min(id)")
         return tuple(row[0] for row in rows)
 
-    def run(self, run: str) -> tuple[Recorded, ...]:
-        """What the processes of a run recorded."""
-        found = []
-        for identity, facts in self._connection.execute(
-            "SELECT id, facts FROM processes WHERE run = ? ORDER BY id", (run,)
-        ).fetchall():
-            traces: list[Trace] = []
-            stalls: list[Stall] = []
-            for batch in self._batches(identity):
-                traces.extend(trace_of(packed) for packed in batch.traces)
-                stalls.extend(stall_of(packed) for packed in batch.stalls)
-            found.append(Recorded(process_from_json(facts), tuple(traces), tuple(stalls)))
-        return tuple(found)
+    def run(self, run: str, newest_count: int | None = None) -> tuple[Recorded, ...]:
+        """What the processes of a run recorded: all of it, or about that many newest traces."""
+        first = self._first_batch(run, newest_count)
+        processes = self._connection.execute(
+            "SELECT id, process_id, started_at, facts FROM processes WHERE run = ? ORDER BY id",
+            (run,),
+        ).fetchall()
+        return tuple(
+            self._recorded(identity, process_id, started_at, facts, first)
+            for identity, process_id, started_at, facts in processes
+        )
 
-    def _batches(self, process: int) -> Iterator[Batch]:
-        for (packed,) in self._connection.execute(
-            "SELECT packed FROM batches WHERE process = ? ORDER BY id", (process,)
+    def _first_batch(self, run: str, newest_count: int | None) -> int:
+        """The batch from which on a run has so many traces; 0 for all of them."""
+        missing = newest_count
+        if missing is None:
+            return 0
+        for identity, count in self._connection.execute(
+            "SELECT batches.id, batches.count FROM batches JOIN processes"
+            " ON processes.id = batches.process WHERE run = ? ORDER BY batches.id DESC",
+            (run,),
         ):
-            yield Batch(*loads(packed))
+            missing -= count
+            if missing <= 0:
+                return int(identity)
+        return 0
+
+    def _recorded(
+        self, identity: int, process_id: int, started_at: float, facts: str, first_batch: int
+    ) -> Recorded:
+        traces: list[Trace] = []
+        stalls: list[Stall] = []
+        damaged_count = 0
+        for (packed,) in self._connection.execute(
+            "SELECT packed FROM batches WHERE process = ? AND id >= ? ORDER BY id",
+            (identity, first_batch),
+        ):
+            try:
+                batch = Batch(*loads(packed))
+                traces += [trace_of(loads(data)) for data in batch.traces]
+                stalls += [stall_of(stall) for stall in batch.stalls]
+            except _DAMAGED:
+                damaged_count += 1
+        (older_count,) = self._connection.execute(
+            "SELECT coalesce(sum(count), 0) FROM batches WHERE process = ? AND id < ?",
+            (identity, first_batch),
+        ).fetchone()
+        try:
+            process = process_from_json(facts)
+        except _DAMAGED:
+            process = Process(process_id, started_at, "", 0, 0)
+            damaged_count += 1
+        return Recorded(process, tuple(traces), tuple(stalls), older_count, damaged_count)
 
     def close(self) -> None:
         """Closes the file."""
@@ -285,9 +357,16 @@ class StoreReader:
 
 @contextmanager
 def reading(folder: Path) -> Iterator[StoreReader]:
-    """A store, closed at the end."""
+    """A store, closed at the end.
+
+    Raises:
+        StoreMissingError, StoreFormatError: as `StoreReader` does.
+        StoreDamagedError: it cannot be read, at once or half way.
+    """
     reader = StoreReader(folder)
     try:
         yield reader
+    except sqlite3.Error as error:
+        raise _unreadable(folder / FILE, error) from error
     finally:
         reader.close()

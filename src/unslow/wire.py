@@ -217,10 +217,12 @@ class Connection:
 
     def _ours(self) -> socket.socket | None:
         """The socket, unless the app closed its number, which may be another file by now."""
-        if self._socket is not None and _identity_of(self._socket) != self._identity:
-            self._socket.detach()
-            self._socket = None
-        return self._socket
+        # Asked for by the thread that listens too, while another may drop it.
+        ours = self._socket
+        if ours is not None and _identity_of(ours) != self._identity:
+            ours.detach()
+            self._socket = ours = None
+        return ours
 
     def _drop(self) -> None:
         ours = self._ours()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from time import perf_counter_ns
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, BeforeValidator, PlainSerializer
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, BeforeValidator, PlainSerializer, WrapValidator
 
 from tests.calibration.deeds import AWAITED, CALLED, CalledDeed
 from tests.calibration.truth import child_lane, endpoint, note, spent
@@ -19,6 +20,7 @@ CULPRIT_MS = 30.0
 VALIDATION_MS = 20.0
 SERIALIZATION_MS = 20.0
 TIMER_S = 0.005
+RECORDED = 3_000
 
 
 def _slow_to_validate(value: Any) -> Any:
@@ -51,6 +53,37 @@ class Line(BaseModel):
     number: int
     name: str
     tags: list[str]
+
+
+def _timed(segment: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
+    def timed(value: Any, handler: Callable[[Any], Any]) -> Any:
+        with spent(segment):
+            return handler(value)
+
+    return timed
+
+
+BodyLines = Annotated[list[Line], WrapValidator(_timed("validation"))]
+
+
+class TimedRequest(Request):
+    """The app's own stop watch around the reading of JSON."""
+
+    async def json(self) -> Any:
+        with spent("validation"):
+            return await super().json()
+
+
+class TimedRoute(APIRoute):
+    """A route whose endpoint gets a `TimedRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def timed(request: Request) -> Response:
+            return await handle(TimedRequest(request.scope, request.receive))
+
+        return timed
 
 
 async def in_child_lane(work: Awaitable[Any]) -> None:
@@ -105,20 +138,18 @@ def _add_deeds(app: FastAPI, world: World) -> None:
 
     @app.get("/gather/{first}/{second}")
     async def gather(first: str, second: str) -> str:
-        with endpoint():
-            with spent("unexplained"):
-                await asyncio.gather(
-                    in_child_lane(AWAITED[first](world)), in_child_lane(AWAITED[second](world))
-                )
+        with endpoint(), spent("unexplained"):
+            await asyncio.gather(
+                in_child_lane(AWAITED[first](world)), in_child_lane(AWAITED[second](world))
+            )
         return first
 
     @app.get("/group/{first}/{second}")
     async def group(first: str, second: str) -> str:
-        with endpoint():
-            with spent("unexplained"):
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(in_child_lane(AWAITED[first](world)))
-                    tasks.create_task(in_child_lane(AWAITED[second](world)))
+        with endpoint(), spent("unexplained"):
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(in_child_lane(AWAITED[first](world)))
+                tasks.create_task(in_child_lane(AWAITED[second](world)))
         return first
 
     @app.get("/on-loop/{deed}")
@@ -129,12 +160,11 @@ def _add_deeds(app: FastAPI, world: World) -> None:
 
     @app.get("/to-thread/{deed}")
     async def to_thread(deed: str) -> str:
-        with endpoint():
-            with spent("unexplained"):
-                ended = await asyncio.to_thread(
-                    called_in_thread, CALLED[deed], world, perf_counter_ns()
-                )
-                note("loop-busy", ended)
+        with endpoint(), spent("unexplained"):
+            ended = await asyncio.to_thread(
+                called_in_thread, CALLED[deed], world, perf_counter_ns()
+            )
+            note("loop-busy", ended)
         return deed
 
     @app.get("/def/{deed}")
@@ -165,18 +195,21 @@ def _add_exchanges(app: FastAPI) -> None:
     @app.get("/serialization")
     async def serialization() -> Letter:
         with endpoint():
-            letter = Letter(name="x")
-        return letter
+            return Letter(name="x")
 
-    @app.post("/lines")
-    async def take_lines(lines: list[Line]) -> int:
+    large = APIRouter(route_class=TimedRoute)
+
+    @large.post("/lines")
+    async def take_lines(lines: BodyLines) -> int:
         with endpoint():
             return len(lines)
 
-    @app.get("/lines/{count}")
+    @large.get("/lines/{count}")
     async def give_lines(count: int) -> list[Line]:
         with endpoint():
             return [Line(number=i, name="name", tags=["a", "b"]) for i in range(count)]
+
+    app.include_router(large)
 
     @app.post("/receive")
     async def receive(request: Request) -> int:
@@ -199,11 +232,41 @@ def _add_exchanges(app: FastAPI) -> None:
         with endpoint():
             return StreamingResponse(parts())
 
+    @app.get("/probe")
+    async def recorded() -> None:
+        with endpoint():
+            start = perf_counter_ns()
+            for _ in range(RECORDED):
+                recorded_call.original()
+            plain = perf_counter_ns() - start
+            with spent("probe"):
+                start = perf_counter_ns()
+                for _ in range(RECORDED):
+                    recorded_call.here()
+                # What the calls take without being recorded is own code.
+                note("own-code", start, start + plain)
+
+
+class _RecordedCall:
+    """A function that does nothing, and the place at which a test has it recorded."""
+
+    @staticmethod
+    def here() -> None:
+        return None
+
+    original = here
+
+
+recorded_call = _RecordedCall()
+
 
 def _add_culprit_and_victims(app: FastAPI, world: World) -> None:
     @app.get("/culprit")
-    async def culprit() -> None:
+    async def culprit(after_s: float = 0.0) -> None:
         with endpoint():
+            if after_s:
+                with spent("unexplained"):
+                    await asyncio.sleep(after_s)
             world.rung_at_ns = perf_counter_ns()
             world.bell.set()
             spin(CULPRIT_MS)
@@ -227,12 +290,11 @@ def _add_culprit_and_victims(app: FastAPI, world: World) -> None:
 
     @app.get("/victim/thread")
     async def victim_of_a_thread() -> None:
-        with endpoint():
-            with spent("unexplained"):
-                ended = await asyncio.to_thread(
-                    called_in_thread, _five_milliseconds, world, perf_counter_ns()
-                )
-                note("loop-busy", ended)
+        with endpoint(), spent("unexplained"):
+            ended = await asyncio.to_thread(
+                called_in_thread, _five_milliseconds, world, perf_counter_ns()
+            )
+            note("loop-busy", ended)
 
     @app.get("/victim/answer")
     async def victim_of_an_answer() -> None:

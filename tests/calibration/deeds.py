@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 import asyncpg
 import psycopg
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -205,6 +205,21 @@ def load_items(session: Session) -> None:
         session.scalars(select(Item)).all()
 
 
+async def session_many_objects(world: World) -> None:
+    async with closing(AsyncSession(world.async_engine)) as session:
+        await session.run_sync(load_plain)
+        with spent("sql"):
+            await session.rollback()
+
+
+def load_plain(session: Session) -> None:
+    loaded: list[int] = []
+    event.listen(session, "loaded_as_persistent", lambda *_: loaded.append(perf_counter_ns()))
+    with spent("orm"):
+        session.scalars(select(Plain)).all()
+        note("hydration", loaded[0], loaded[-1])
+
+
 async def session_orm(world: World) -> None:
     async with closing(AsyncSession(world.async_engine)) as session:
         await session.connection(execution_options=NOT_CACHED)
@@ -384,6 +399,7 @@ AWAITED: dict[str, AwaitedDeed] = {
     "session-orm": session_orm,
     "anyio-thread-queue": anyio_thread_queue,
     "engine-sql": engine_sql,
+    "many-objects": session_many_objects,
     "aiohttp-remote": aiohttp_remote,
     "engine-connect": engine_connect,
     "asyncpg-rows": asyncpg_rows,

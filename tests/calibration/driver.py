@@ -28,7 +28,7 @@ from unslow.record.watchdog import Watchdog
 
 SHARE: Final = 0.05
 LEAST_MS: Final = 0.5
-"""A line is right within 5 % or 0.5 ms of the truth, whichever is more; so is one that must be 0."""
+"""A line is right within 5 % or 0.5 ms of the truth, whichever is more, also where that is 0."""
 
 WAITS: Final = tuple(name for name in SEGMENTS if name not in RUNS)
 
@@ -306,9 +306,8 @@ def wrong_lines_in_a_crowd(seen: Sequence[Seen], outside: Sequence[str] = OUTSID
     most = {line.segment: line for line in lines(seen, Truth.most_ms)}
     runs = [line for line in found if line.segment not in (*outside, *WAITS)]
     wrong = [str(line) for line in runs if not line.is_right]
-    for line in [most[name] for name in WAITS if name != "loop-busy"]:
-        if line.error_ms > line.bound_ms:
-            wrong.append(str(line))
+    waits = [most[name] for name in WAITS if name != "loop-busy"]
+    wrong += [str(line) for line in waits if line.error_ms > line.bound_ms]
     around = together(found, *outside)
     if around.error_ms > around.bound_ms:
         wrong.append(str(around))

@@ -17,7 +17,7 @@ from tests.calibration.world import USERS, World, opened_world
 
 REQUESTS: Final = 5
 ATTEMPTS: Final = 5
-"""Other work on the machine can disturb a whole case; it is then measured again, by the same bound."""
+"""Other work on the machine can disturb a whole case: it is then measured again."""
 
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {
     "asyncio": asyncio.new_event_loop,

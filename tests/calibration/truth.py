@@ -1,7 +1,7 @@
 """What the calibration app knows of its own time, measured by itself and kept beside the response.
 
-A request's truth is a list of stretches per lane (the endpoint, each child task). Nothing here looks
-at what unslow records, except the number by which a request is found again.
+A request's truth is a list of stretches per lane (the endpoint, each child task). Nothing here
+looks at what unslow records, except the number by which a request is found again.
 """
 
 from __future__ import annotations

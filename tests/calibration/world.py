@@ -15,10 +15,11 @@ import aiohttp
 import asyncpg
 import httpx
 import psycopg
-import psycopg_pool
-import redis
-import redis.asyncio
 import requests
+import requests.adapters
+from psycopg_pool import ConnectionPool
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -100,16 +101,16 @@ class World:
     remote_url: str
     asyncpg_pool: asyncpg.Pool
     narrow_asyncpg_pool: asyncpg.Pool
-    psycopg_pool: psycopg_pool.ConnectionPool[psycopg.Connection]
-    narrow_psycopg_pool: psycopg_pool.ConnectionPool[psycopg.Connection]
+    psycopg_pool: ConnectionPool[psycopg.Connection]
+    narrow_psycopg_pool: ConnectionPool[psycopg.Connection]
     engine: Engine
     narrow_engine: Engine
     slow_engine: Engine
     async_engine: AsyncEngine
     narrow_async_engine: AsyncEngine
     slow_async_engine: AsyncEngine
-    redis: redis.Redis
-    async_redis: redis.asyncio.Redis
+    redis: Redis
+    async_redis: AsyncRedis
     httpx_client: httpx.Client
     async_httpx_client: httpx.AsyncClient
     aiohttp_session: aiohttp.ClientSession
@@ -200,13 +201,13 @@ async def opened_world(url: str, stubs: Stubs) -> AsyncIterator[World]:
                 asyncpg.create_pool(url, min_size=1, max_size=1)
             ),
             psycopg_pool=stack.enter_context(
-                psycopg_pool.ConnectionPool(url, min_size=USERS, max_size=USERS, open=True)
+                ConnectionPool(url, min_size=USERS, max_size=USERS, open=True)
             ),
             narrow_psycopg_pool=stack.enter_context(
-                psycopg_pool.ConnectionPool(url, min_size=1, max_size=1, open=True)
+                ConnectionPool(url, min_size=1, max_size=1, open=True)
             ),
-            redis=redis.Redis(**redis_address),
-            async_redis=redis.asyncio.Redis(**redis_address),
+            redis=Redis(**redis_address),
+            async_redis=AsyncRedis(**redis_address),
             httpx_client=stack.enter_context(httpx.Client(transport=TimedTransport())),
             async_httpx_client=await stack.enter_async_context(
                 httpx.AsyncClient(transport=TimedAsyncTransport())

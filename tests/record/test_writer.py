@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from unslow.current import OpenTrace
-from unslow.model.codec import Packed, trace_of
+from unslow.model.codec import Packed, loads, trace_of
 from unslow.model.trace import SQL, Process
 from unslow.record.cost import Cost, measure
 from unslow.record.place import caller_place
@@ -15,12 +15,12 @@ from unslow.record.writer import Writer
 
 class Kept:
     def __init__(self) -> None:
-        self.traces: list[Packed] = []
+        self.traces: list[bytes] = []
         self.stalls: list[Packed] = []
         self.arrived = threading.Event()
 
     def __call__(
-        self, traces: tuple[Packed, ...], stalls: tuple[Packed, ...], _process: Process
+        self, traces: tuple[bytes, ...], stalls: tuple[Packed, ...], _process: Process
     ) -> None:
         self.traces.extend(traces)
         self.stalls.extend(stalls)
@@ -51,7 +51,7 @@ def test_a_closed_trace_arrives_as_plain_data_without_values() -> None:
     assert kept.arrived.wait(10)
     writer.stop()
 
-    trace = trace_of(kept.traces[0])
+    trace = trace_of(loads(kept.traces[0]))
     assert trace.route == "/x/{y}"
     assert trace.statements[0].shape == "SELECT a FROM t WHERE b = ?"
     assert trace.statements[0].parameters is None
@@ -69,7 +69,7 @@ def test_values_are_kept_when_they_were_asked_for() -> None:
     recorder.keep(closed_trace(), {})
     Writer(recorder, kept, Cost(1, 2)).flush()
 
-    assert trace_of(kept.traces[0]).statements[0].parameters == "('also secret',)"
+    assert trace_of(loads(kept.traces[0])).statements[0].parameters == "('also secret',)"
 
 
 def test_stopping_writes_what_is_left() -> None:

@@ -154,3 +154,5 @@ class Report:
     dropped_traces_count: int
     notes: tuple[str, ...] = ()
     """Sentences that say how far to trust this report."""
+    recorded: str = ""
+    """When the last request began, ISO 8601, UTC; empty where that is not known."""

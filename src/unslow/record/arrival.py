@@ -49,7 +49,7 @@ def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
 
     It is known on Linux, for TCP, after a wait of more than 5 ms in which the lane gave up its
     event loop, and when the arrival lies within the wait; else the lane is left as it is. What is
-    set is up to one tick and 1 ms late, and not early: a delay is not said to be longer than it was.
+    set is not early, and late by at most a tick and 1 ms: no delay is said longer than it was.
 
     Args:
         lane: The lane that waited; it runs again in the step that the answer woke.

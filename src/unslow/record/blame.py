@@ -60,6 +60,8 @@ class LoopLedger:
         self._by_thread: dict[int, list[_Held]] = defaultdict(list)
         self._timelines: dict[int, list[list[Piece]]] = {}
         self._places: dict[int, Place | None] = {}
+        self._culprits: dict[_Held, Culprit] = {}
+        """Each stretch is asked for once per victim."""
         for owner, trace in enumerate(traces):
             for number, lane in enumerate(trace.lanes):
                 for step in lane.steps:
@@ -129,6 +131,12 @@ class LoopLedger:
 
     def culprit(self, held: _Held) -> Culprit:
         """The line that held the loop for most of a stretch."""
+        known = self._culprits.get(held)
+        if known is None:
+            known = self._culprits[held] = self._culprit(held)
+        return known
+
+    def _culprit(self, held: _Held) -> Culprit:
         if held.owner < 0:
             return Culprit("", "outside requests", self._places[held.lane])
         trace = self._traces[held.owner]

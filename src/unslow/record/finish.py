@@ -9,9 +9,27 @@ import os
 from typing import Any
 
 from ..current import Lane, OpenStatement, OpenTrace
-from ..model.codec import Packed
+from ..model.codec import Packed, dumps
 from .place import PackedPlace, resolve
-from .shape import shape_of
+from .shape import is_known, shape_of
+
+_QUICK_SIZE = 1_000
+"""A trace of more slices is left to the writer: finishing it would hold the loop for about 1 ms."""
+
+
+def finished_at_once(trace: OpenTrace, *, with_values: bool = False) -> bytes | None:
+    """The bytes of a closed trace, or None where making them may take long.
+
+    It may for a large trace, and for a statement whose text was not seen before.
+    """
+    if trace.size > _QUICK_SIZE:
+        return None
+    for statement in trace.statements:
+        if not is_known(statement.text):
+            return None
+    data = dumps(finished(trace, with_values=with_values))
+    trace.release()
+    return data
 
 
 def finished(trace: OpenTrace, *, with_values: bool = False) -> Packed:

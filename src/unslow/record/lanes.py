@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
@@ -18,13 +19,14 @@ from ..model.trace import THREAD_QUEUE, UNEXPLAINED
 from ..patching import Patches
 from .place import own_code
 
+log = logging.getLogger("unslow")
 _OURS = __name__.partition(".")[0]
 _LONG_WAIT_NS = 1_000_000
 """A wait this long is looked at: reading the chain of awaits takes about 2 us."""
 
 
-_TIMER_SLACK_NS = 1_000_000
-"""Also an idle loop sees a timer up to this late: epoll and uvloop count in milliseconds."""
+_TIMER_SLACK_NS = 1_500_000
+"""Also an idle loop sees a timer this late: epoll and uvloop count in milliseconds, and wake up."""
 
 
 class Steps(Coroutine[Any, Any, Any]):
@@ -35,29 +37,30 @@ class Steps(Coroutine[Any, Any, Any]):
     coroutine as it would without us.
     """
 
-    __slots__ = ("_enter", "coroutine", "lane")
+    __slots__ = ("_enter", "_send", "coroutine", "lane")
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], lane: Lane, enter: bool) -> None:
         self.coroutine = coroutine
         self.lane = lane
+        self._send = coroutine.send
         self._enter = enter
         """Whether the first step has to make `lane` the current one of the task's context."""
 
     def send(self, value: Any) -> Any:
-        return self._step(self.coroutine.send, value)
+        return self._step(self._send, value)
 
     def __next__(self) -> Any:
-        return self._step(self.coroutine.send, None)
+        return self._step(self._send, None)
 
     def throw(self, *error: Any) -> Any:
-        return self._step(self.coroutine.throw, *error)
+        return self._step(lambda _: self.coroutine.throw(*error), None)
 
-    def _step(self, resume: Callable[..., Any], *arguments: Any) -> Any:
+    def _step(self, resume: Callable[[Any], Any], argument: Any) -> Any:
         lane = self.lane
         trace = lane.trace
         if trace.end_ns:
             # A task that outlives its request.
-            return resume(*arguments)
+            return resume(argument)
         if self._enter:
             self._enter = False
             LANE.set(lane)
@@ -68,13 +71,12 @@ class Steps(Coroutine[Any, Any, Any]):
         before = running.get(thread_id)
         start = clock()
         if start - lane.step_end_ns > _LONG_WAIT_NS:
-            place, name = awaited(self.coroutine)
-            if place is not None:
-                lane.add(UNEXPLAINED, lane.step_end_ns, start, name, place)
+            _note_wait(lane, start, self.coroutine)
+            start = clock()
         running[thread_id] = lane
-        lane.step_start_ns = start = clock()
+        lane.step_start_ns = start
         try:
-            return resume(*arguments)
+            return resume(argument)
         except BaseException:
             # The end of the task, also with a result: its lane does nothing from here on.
             lane.end_ns = clock()
@@ -104,6 +106,17 @@ class Steps(Coroutine[Any, Any, Any]):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.coroutine, name)
+
+
+def _note_wait(lane: Lane, end_ns: int, coroutine: Any) -> None:
+    """Notes where a task waited since its last step, for a wait that no probe explains."""
+    try:
+        place, name = awaited(coroutine)
+        if place is not None:
+            lane.add(UNEXPLAINED, lane.step_end_ns, end_ns, name, place)
+    except Exception as error:
+        # Raised from here, it would come out of the app's own await.
+        log.error("unslow could not tell what a task waited for: %s", error)
 
 
 def awaited(coroutine: Any) -> tuple[RawPlace | None, str]:
@@ -179,7 +192,7 @@ def run_in_lane(
         if context is not None and inner_token is not None:
             context.run(LANE.reset, inner_token)
         LANE.reset(token)
-        if last.end_ns == 0:
+        if last.end_ns == trace.end_ns == 0:
             last.end_ns = until = clock()
             for part in reversed(_parts(lane, last)):
                 part.kind = THREAD

@@ -97,7 +97,9 @@ class Exchange:
             try:
                 message = await self._receive()
             finally:
-                (LANE.get() or self.trace.root).add(RECEIVE, start, clock())
+                lane = LANE.get()
+                if lane is not None:
+                    lane.add(RECEIVE, start, clock())
             self._body_received = not message.get("more_body", False)
         if message["type"] == "http.disconnect" and self.trace.response_end_ns == 0:
             self.trace.disconnected = True
@@ -114,7 +116,9 @@ class Exchange:
             raise
         finally:
             end = clock()
-            (LANE.get() or trace.root).add(SEND, start, end)
+            lane = LANE.get()
+            if lane is not None:
+                lane.add(SEND, start, end)
         kind = message["type"]
         if kind == "http.response.body":
             trace.response_bytes += len(message.get("body", b""))

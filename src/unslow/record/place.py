@@ -12,8 +12,20 @@ from typing import Any
 from ..current import RawPlace
 
 _DEEPEST = 120
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "")
-_DEMO = os.path.join(_PACKAGE, "demo", "")
+
+
+def _both_names(path: str) -> tuple[str, ...]:
+    """A path as it is named and as it is without links.
+
+    Worked out at the start, so that no file is looked at while a request holds the event loop.
+    """
+    return tuple(dict.fromkeys((os.path.abspath(path), os.path.realpath(path))))
+
+
+_PACKAGE = tuple(
+    os.path.join(os.path.dirname(os.path.dirname(file)), "") for file in _both_names(__file__)
+)
+_DEMO = tuple(os.path.join(folder, "demo", "") for folder in _PACKAGE)
 
 
 def _library_folders() -> tuple[str, ...]:
@@ -21,7 +33,9 @@ def _library_folders() -> tuple[str, ...]:
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     folders.update(site.getsitepackages() if hasattr(site, "getsitepackages") else ())
     folders.add(os.path.dirname(os.__file__))
-    return tuple(sorted({os.path.join(os.path.realpath(folder), "") for folder in folders}))
+    return tuple(
+        sorted({os.path.join(path, "") for folder in folders for path in _both_names(folder)})
+    )
 
 
 class OwnCode:
@@ -41,8 +55,10 @@ class OwnCode:
     def include(self, name: str) -> None:
         """Counts an installed package, or a folder, as the user's own."""
         if os.sep in name:
-            path = os.path.realpath(name)
-            prefixes = [path if path.endswith(".py") else os.path.join(path, "")]
+            prefixes = [
+                path if path.endswith(".py") else os.path.join(path, "")
+                for path in _both_names(name)
+            ]
         else:
             part = name.replace(".", os.sep)
             prefixes = [os.path.join(folder, part) + os.sep for folder in self._libraries]
@@ -68,15 +84,14 @@ class OwnCode:
     def _judge(self, file: str) -> bool:
         if not file or file[0] == "<":
             return False
-        path = os.path.realpath(file)
-        if path.startswith(_PACKAGE):
+        if file.startswith(_PACKAGE):
             # The demo's application stands for a user's.
-            return path.startswith(_DEMO)
-        if self._named and path.startswith(self._named):
+            return file.startswith(_DEMO)
+        if self._named and file.startswith(self._named):
             return True
-        if f"{os.sep}site-packages{os.sep}" in path or f"{os.sep}dist-packages{os.sep}" in path:
+        if f"{os.sep}site-packages{os.sep}" in file or f"{os.sep}dist-packages{os.sep}" in file:
             return False
-        return not path.startswith(self._libraries)
+        return not file.startswith(self._libraries)
 
 
 _FRAMEWORKS = frozenset(

@@ -260,7 +260,7 @@ def ready_time(step: Step, since: int) -> int:
 
 
 def _in_stretch(piece: Piece, start: int, end: int, step: Step | None) -> Piece:
-    cut = piece._replace(start_ns=max(piece.start_ns, start), end_ns=min(piece.end_ns, end))
+    cut = _cut(piece, max(piece.start_ns, start), min(piece.end_ns, end))
     waits = piece.segment not in RUNS
     if step is _NOT_RUN:
         if waits and end - start < _SHORTEST_LOOP_BUSY_NS:
@@ -274,9 +274,7 @@ def _in_stretch(piece: Piece, start: int, end: int, step: Step | None) -> Piece:
 
 def _clip(pieces: list[Piece], start: int, end: int) -> list[Piece]:
     return [
-        piece
-        if start <= piece.start_ns and piece.end_ns <= end
-        else piece._replace(start_ns=max(piece.start_ns, start), end_ns=min(piece.end_ns, end))
+        _cut(piece, max(piece.start_ns, start), min(piece.end_ns, end))
         for piece in pieces
         if piece.end_ns > start and piece.start_ns < end
     ]
@@ -310,11 +308,17 @@ def _merge(timelines: list[list[Piece]]) -> Iterator[Piece]:
         top = waiting[0][3] if waiting else None
         if top is not held:
             if held is not None and begin > held_from:
-                yield held._replace(start_ns=held_from, end_ns=min(begin, held.end_ns))
+                yield _cut(held, held_from, min(begin, held.end_ns))
             held, held_from = top, begin
         if held is not None and held.end_ns <= end:
-            yield held._replace(start_ns=held_from, end_ns=held.end_ns)
+            yield _cut(held, held_from, held.end_ns)
             held = None
+
+
+def _cut(piece: Piece, start: int, end: int) -> Piece:
+    if piece.start_ns == start and piece.end_ns == end:
+        return piece
+    return piece._replace(start_ns=start, end_ns=end)
 
 
 def _awaited(trace: Trace, shown: tuple[Piece, ...], start: int, end: int) -> Iterator[Piece]:
@@ -324,6 +328,8 @@ def _awaited(trace: Trace, shown: tuple[Piece, ...], start: int, end: int) -> It
         return
     bounds = [start, *(t for piece in shown for t in piece[:2]), end]
     for gap_start, gap_end in zip(bounds[::2], bounds[1::2], strict=True):
+        if gap_start >= gap_end:
+            continue
         at = gap_start
         for note in notes:
             begin, finish = max(note.start_ns, at), min(note.end_ns, gap_end)

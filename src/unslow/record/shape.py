@@ -44,6 +44,11 @@ def shape_of(text: str) -> str:
     return known
 
 
+def is_known(text: str) -> bool:
+    """Whether the shape of a text is remembered."""
+    return text in _shapes
+
+
 def _shape(text: str) -> str:
     shape = "".join(_parts(text)).strip()
     shape = _LIST.sub("(?)", _CAST_ROW.sub("(?)", shape))

@@ -8,10 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..model.codec import Packed
+from ..current import OpenTrace
+from ..model.codec import Packed, dumps
 from ..model.trace import Process
 from .cost import Cost
-from .finish import finished
+from .finish import finished, finished_at_once
 from .place import resolve
 from .recorder import Recorder, log
 
@@ -19,15 +20,14 @@ _PERIOD_S = 0.25
 _LIBRARIES = ("fastapi", "starlette", "litestar", "pydantic", "sqlalchemy", "asyncpg", "psycopg")
 _SERVERS = ("uvicorn", "hypercorn", "granian", "gunicorn", "uvloop")
 
-Sink = Callable[[tuple[Packed, ...], tuple[Packed, ...], Process], None]
-"""Takes packed traces, packed stalls and what is known of the process."""
+Sink = Callable[[tuple[bytes, ...], tuple[Packed, ...], Process], None]
+"""Takes traces as bytes, packed stalls and what is known of the process."""
 
 
 class Writer:
-    """Finishes closed traces, one at a time, and gives them to a sink in batches.
+    """Gives finished traces to a sink in batches, and finishes those that would take long.
 
-    Between two traces the thread lets the others run: holding the interpreter's lock for a whole
-    batch would be seen in the app's own latency.
+    While it runs, small traces are finished where they close.
     """
 
     def __init__(self, recorder: Recorder, sink: Sink, cost: Cost) -> None:
@@ -42,11 +42,13 @@ class Writer:
 
     def start(self) -> None:
         """Starts the thread."""
+        self._recorder.finish = self._finish
         self._thread.start()
 
     def stop(self) -> None:
         """Writes what is left and ends the thread."""
         self._stopped = True
+        self._recorder.finish = None
         self._wake.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
@@ -70,6 +72,15 @@ class Writer:
             libraries=_libraries(),
         )
 
+    def _finish(self, trace: OpenTrace) -> bytes | None:
+        try:
+            return finished_at_once(trace, with_values=self._recorder.record_values)
+        except Exception as error:
+            # A bug of ours must not reach the app; the writer's thread will say what it is.
+            log.error("unslow could not finish a trace: %s", error)
+            self._recorder.finish = None
+            return None
+
     def _run(self) -> None:
         while not self._stopped:
             self._wake.wait(_PERIOD_S)
@@ -82,12 +93,14 @@ class Writer:
                 return
 
     def _write(self) -> None:
-        closed = self._recorder.closed
-        traces: list[Packed] = []
+        closed, ready = self._recorder.closed, self._recorder.finished
+        traces: list[bytes] = []
+        while ready:
+            traces.append(ready.popleft())
         while closed:
             trace = closed.popleft()
-            traces.append(finished(trace, with_values=self._recorder.record_values))
-            time.sleep(0)
+            traces.append(dumps(finished(trace, with_values=self._recorder.record_values)))
+            trace.release()
         stalls = self._recorder.stalls
         packed: list[Packed] = []
         while stalls:

@@ -50,6 +50,7 @@ class _Writer:
             "format": FORMAT,
             "target": report.target,
             "created": report.created,
+            "recorded": report.recorded or None,
             "unslow": report.unslow,
             "machine": _machine(report.machine),
             "coverage": [

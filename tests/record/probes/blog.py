@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, ForeignKey, create_engine
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, create_async_engine
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -30,7 +30,7 @@ SYNC = ("sqlite", "postgresql+psycopg", "postgresql+psycopg2")
 ASYNC = ("sqlite+aiosqlite", "postgresql+psycopg_async", "postgresql+asyncpg")
 
 
-class Base(DeclarativeBase):
+class Base(AsyncAttrs, DeclarativeBase):
     pass
 
 

@@ -44,7 +44,7 @@ from tests.record.probes.blog import (
 from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import OwnTime, RawSlice, milliseconds, slices_of
 from unslow.current import LANE, OpenStatement, OpenTrace
-from unslow.model.trace import CONNECT, HYDRATION, ORM, ROWS, SQL
+from unslow.model.trace import HYDRATION, ORM, ROWS, SQL
 from unslow.record.place import resolve
 
 THIS_FILE = Path(__file__).name
@@ -394,7 +394,6 @@ def test_the_drivers_own_probe_records_none_of_it_again(
     assert {one.driver for one in trace.statements} == {blog.driver}
     assert sorted(one[3] for one in slices_of(trace, SQL)) == [0, 1, 2, 3]
     assert len(trace.holds) == 1
-    assert len(slices_of(trace, CONNECT)) == 1
 
 
 @pytest.mark.parametrize("kind", ASYNC[1:])
@@ -404,15 +403,17 @@ def test_an_answer_that_lay_there_while_the_loop_was_busy_is_dated(
     bench.install("sqlalchemy")
     blog = Blog(kind, postgres_url, bench)
     busy = OwnTime()
+    sleep = text("SELECT pg_sleep(0.03)")
 
     async def main() -> OpenTrace:
         engine = create_async_engine(blog.url)
 
         async def request() -> None:
             async with AsyncSession(engine) as session:
-                await session.execute(text("SELECT 1"))
-                asyncio.get_running_loop().call_later(0.005, busy.spend_ms, 100)
-                await session.execute(text("SELECT pg_sleep(0.03)"))
+                # asyncpg prepares a statement when it first sees it: a wait of its own.
+                await session.execute(sleep)
+                asyncio.get_running_loop().call_soon(busy.spend_ms, 200)
+                await session.execute(sleep)
 
         trace = await bench.run_async(request)
         await engine.dispose()
@@ -422,7 +423,7 @@ def test_an_answer_that_lay_there_while_the_loop_was_busy_is_dated(
 
     known = [known for *_, known in trace.root.steps if known]
     ((start, end),) = busy.stretches
-    assert any(start + 10e6 < one < end - 20e6 for one in known)
+    assert any(start < one < end - 50e6 for one in known)
 
 
 @pytest.mark.parametrize("kind", ["postgresql+asyncpg", "postgresql+psycopg_async"])
@@ -500,6 +501,48 @@ def test_a_dialect_that_was_loaded_later_is_recorded_too(bench: Bench) -> None:
     assert [one.driver for one in trace.statements] == ["own"] * len(trace.statements)
     assert [one for one in texts(trace) if one != "COMMIT"] == asked
     assert len(slices_of(trace, SQL)) == len(trace.statements)
+
+
+def test_engines_take_the_options_that_they_took_before(bench: Bench) -> None:
+    bench.install("sqlalchemy")
+    engine = create_engine(
+        "sqlite://", echo=False, hide_parameters=True, query_cache_size=5, logging_name="own"
+    )
+    engine.dispose()
+
+    assert (engine.hide_parameters, engine.logging_name) == (True, "own")
+
+
+def test_lines_are_found_from_the_coroutine_that_awaits(bench: Bench, postgres_url: str) -> None:
+    bench.install("sqlalchemy")
+    url = Blog("postgresql+asyncpg", postgres_url, bench).url
+
+    async def request(session: AsyncSession) -> None:
+        users = (await session.scalars(select(User).order_by(User.id))).all()
+        await users[0].awaitable_attrs.posts
+        await session.get(Post, 7)
+        await (await session.connection()).execute(text("SELECT 1"))
+        session.add(User(id=-1, name="new"))
+        await session.flush()
+        await session.rollback()
+
+    async def main() -> OpenTrace:
+        engine = create_async_engine(url)
+
+        async def traced() -> None:
+            async with AsyncSession(engine) as session:
+                await request(session)
+
+        trace = await bench.run_async(traced)
+        await engine.dispose()
+        return trace
+
+    trace = asyncio.run(main())
+
+    start = line_of(request)
+    lines = [place_of(one)[1] - start for one in trace.statements]
+    assert lines == [1, 2, 3, 4, 6, 7]
+    assert resolve(trace.holds[0][3]) == resolve(trace.statements[0].place)
 
 
 def test_a_trace_that_is_full_keeps_no_more_and_the_app_goes_on(sync_blog: Blog) -> None:

@@ -38,8 +38,9 @@ from sqlalchemy.orm import (
 
 from tests.record.probes.blog import Blog, Comment, Post, User, blog_in, fill_at
 from tests.record.probes.conftest import Bench
+from unslow.current import Lane
 from unslow.record.probe import Probe
-from unslow.record.probes.sqlalchemy import hydration, lineage, pool, private, statements
+from unslow.record.probes.sqlalchemy import hydration, lineage, pool, private
 
 KINDS = ("sqlite", "postgresql+psycopg", "postgresql+psycopg2", "postgresql+asyncpg")
 Form = Callable[[Session], Any]
@@ -427,9 +428,9 @@ def test_when_it_stops_nothing_is_left(
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (statements, "_new_statement"),
+        (Lane, "new_statement"),
         (hydration, "note"),
-        (pool, "_name"),
+        (pool, "_name_of"),
         (lineage, "_from_row"),
     ],
     ids=["statements", "hydration", "pool", "lineage"],

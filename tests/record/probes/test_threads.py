@@ -180,26 +180,30 @@ def test_the_wait_for_the_limiter_is_thread_queue(probed: Bench) -> None:
 
 
 def test_the_wait_for_an_executors_thread_is_thread_queue(probed: Bench) -> None:
+    times: list[int] = []
+
     def first() -> None:
         wait_ms(20)
+        times.append(clock())
 
     def second() -> None:
-        wait_ms(1)
+        times.append(clock())
 
     async def work() -> None:
         with ThreadPoolExecutor(1) as executor:
             loop = asyncio.get_running_loop()
-            await asyncio.gather(
-                loop.run_in_executor(executor, first), loop.run_in_executor(executor, second)
-            )
+            futures = [loop.run_in_executor(executor, one) for one in (first, second)]
+            times.append(clock())
+            await asyncio.gather(*futures)
 
     trace = probed.run(work)
 
     before, behind = threads_of(trace)
     (queued,) = [one for one in behind.slices if one[2] == THREAD_QUEUE]
-    assert behind.start_ns == queued[0] < before.end_ns <= queued[1]
-    assert 19 * MS <= queued[1] - queued[0]
-    assert 20 <= receipt_ms(trace)["own-code"] + receipt_ms(trace)["thread-queue"]
+    submitted, ended, started = times
+    assert behind.start_ns == queued[0] <= submitted
+    assert ended <= before.end_ns <= queued[1] <= started
+    assert "second" == function_of(queued)
 
 
 def test_a_function_of_a_library_goes_on_with_what_its_caller_did(probed: Bench) -> None:
@@ -258,7 +262,8 @@ def test_the_loops_delay_behind_a_thread_is_loop_busy(probed: Bench) -> None:
 
     ended, resumed = done
     assert 20 * MS <= resumed - ended
-    assert 18 <= receipt_ms(trace)["loop-busy"] <= (resumed - ended) / MS + 5
+    # Less what the thread waited for the interpreter's lock before it could say that it is done.
+    assert 10 <= receipt_ms(trace)["loop-busy"] <= (resumed - ended) / MS + 5
 
 
 def test_a_call_that_is_cancelled_in_the_queue_leaves_only_its_wait(probed: Bench) -> None:
@@ -281,19 +286,24 @@ def test_a_call_that_is_cancelled_in_the_queue_leaves_only_its_wait(probed: Benc
     assert [] == called
     assert [] == threads_of(trace)
     (queued,) = slices_of(trace, THREAD_QUEUE)
-    assert 5 * MS <= queued[1] - queued[0]
+    assert [queued] == trace.lanes[1].slices[-1:]
 
 
 def test_a_thread_that_is_abandoned_does_not_hold_its_request(probed: Bench) -> None:
     released = threading.Event()
+    started = threading.Event()
     lanes: list[Lane | None] = []
 
     def work_in_thread() -> None:
         lanes.append(LANE.get())
+        started.set()
         released.wait(PATIENCE_S)
 
     async def work() -> None:
-        with anyio.move_on_after(0.02) as scope:
+        with anyio.CancelScope() as scope:
+            loop = asyncio.get_running_loop()
+            leaving = loop.create_task(until(started))
+            leaving.add_done_callback(lambda _: scope.cancel())
             await anyio.to_thread.run_sync(work_in_thread, abandon_on_cancel=True)
         assert scope.cancelled_caught
 
@@ -306,8 +316,10 @@ def test_a_thread_that_is_abandoned_does_not_hold_its_request(probed: Bench) -> 
     trace = asyncio.run(run())
 
     (lane,) = threads_of(trace)
-    assert [lane] == lanes
-    assert 15 <= receipt_ms(trace)["own-code"]
+    (only,) = slices_of(trace, OWN_CODE)
+    assert ([lane], [only]) == (lanes, lane.slices)
+    assert only[1] <= trace.end_ns
+    assert 0 < receipt_ms(trace)["own-code"]
 
 
 def test_a_coroutine_from_a_thread_is_a_lane_and_the_thread_waits_for_it(probed: Bench) -> None:
@@ -373,16 +385,25 @@ def test_a_thread_that_shares_its_work_shows_what_the_others_do(probed: Bench) -
     trace = probed.run(work)
     receipt = receipt_ms(trace)
 
-    assert 38 <= receipt["remote"]
+    assert 20 <= receipt["remote"]
     assert receipt["own-code"] < receipt["remote"]
 
 
 def test_waiting_for_a_future_on_the_loop_is_blocking(probed: Bench) -> None:
+    times: list[int] = []
+
+    def slow() -> None:
+        wait_ms(20)
+        times.append(clock())
+
     async def work() -> None:
         with ThreadPoolExecutor(1) as executor:
-            assert executor.submit(wait_ms, 20).result() is None
+            future = executor.submit(slow)
+            times.append(clock())
+            assert future.result() is None
+            times.append(clock())
             with pytest.raises(concurrent.futures.TimeoutError):
-                executor.submit(wait_ms, 20).result(timeout=0.005)
+                executor.submit(slow).result(timeout=0.005)
 
     trace = probed.run(work)
 
@@ -392,7 +413,8 @@ def test_waiting_for_a_future_on_the_loop_is_blocking(probed: Bench) -> None:
     assert ["concurrent.futures.Future.result"] * 2 == [result[3], short[3]]
     assert "threading.Thread.join" == leaving[3]
     assert ["work"] * 3 == [function_of(one) for one in (result, short, leaving)]
-    assert 19 * MS <= result[1] - result[0]
+    asked, ended, got, _ = times
+    assert asked <= result[0] < ended <= result[1] <= got
 
 
 def test_a_thread_that_a_request_starts_and_joins_is_own_code(probed: Bench) -> None:
@@ -450,10 +472,10 @@ def test_a_thread_that_outlives_its_request_counts_only_with_its_waits(probed: B
     released.set()
     assert ended.wait(PATIENCE_S)
 
+    assert [] == threads_of(trace)
     assert 1 == len(slices_of(trace, SQL))
     assert 0 == receipt["own-code"]
-    assert 9 <= receipt["sql"]
-    assert 15 <= receipt["unexplained"]
+    assert 10 <= receipt["unexplained"]
 
 
 def test_threads_of_libraries_and_those_outside_of_requests_are_left_alone(probed: Bench) -> None:

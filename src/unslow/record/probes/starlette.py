@@ -26,10 +26,11 @@ _PRIVATE: Final = (
     "BaseHTTPMiddleware.dispatch_func: 0.9 to 1.10, an attribute of each instance",
     "middleware.base._StreamingResponse.body_iterator: 0.29 to 1.10",
     "templating._TemplateResponse: 0.9 to 1.10",
-    "routing.request_response's endpoint `f`, two functions deep: 0.29 to 1.10",
+    "routing.request_response's endpoint, two functions deep: `func` 0.29 to 0.37, `f` since 0.38",
 )
 """The private names used here, with the versions they were seen in; each is tested at the start."""
 
+_ENDPOINT_NAMES: Final = ("f", "func")
 BACKGROUND: Final = "background"
 _MOUNTED_PATH: Final = "/{path}"
 
@@ -150,12 +151,8 @@ def _before_handling(
 
 def _has_endpoint(code: CodeType) -> bool:
     inner = [one for one in code.co_consts if isinstance(one, CodeType)]
-    return any(
-        "f" in deeper.co_freevars
-        for one in inner
-        for deeper in one.co_consts
-        if isinstance(deeper, CodeType)
-    )
+    deeper = [two for one in inner for two in one.co_consts if isinstance(two, CodeType)]
+    return any(name in two.co_freevars for two in deeper for name in _ENDPOINT_NAMES)
 
 
 def _around_endpoint(installation: Installation) -> Callable[[Callable[..., Any]], Any]:
@@ -182,11 +179,12 @@ def _around_endpoint(installation: Installation) -> Callable[[Callable[..., Any]
 def _awaited_endpoint(app: Any) -> RawPlace | None:
     """The place of the endpoint that a function of `request_response` awaits, if it is own code."""
     code = getattr(app, "__code__", None)
-    if code is None or "f" not in code.co_freevars:
-        return None
-    endpoint = app.__closure__[code.co_freevars.index("f")].cell_contents
-    place = own_place(endpoint)
-    return place if place is not None and place[0].co_flags & CO_COROUTINE else None
+    names = () if code is None else code.co_freevars
+    for name in _ENDPOINT_NAMES:
+        if name in names:
+            place = own_place(app.__closure__[names.index(name)].cell_contents)
+            return place if place is not None and place[0].co_flags & CO_COROUTINE else None
+    return None
 
 
 class _Endpoint:

@@ -277,19 +277,19 @@ def _place_of_thread(thread: Any) -> RawPlace | None:
 class StartedThread:
     """In place of the `run` of a thread that a request starts, until it runs."""
 
-    __slots__ = ("_lane", "_place", "_thread")
+    __slots__ = ("_asked_ns", "_lane", "_place", "_thread")
 
     def __init__(self, thread: Any, lane: Lane, place: RawPlace) -> None:
         self._thread = thread
         self._lane = lane
         self._place = place
+        self._asked_ns = clock()
 
     def __call__(self) -> None:
         from ..lanes import run_in_lane
 
         thread = self._thread
         del thread.run
-        context = context_of(thread._target, ())
         run_in_lane(
             self._lane,
             OWN_CODE,
@@ -297,7 +297,8 @@ class StartedThread:
             (),
             {},
             place=self._place,
-            context=context,
+            asked_ns=self._asked_ns,
+            context=context_of(thread._target, ()),
             may_outlive=True,
         )
 

@@ -23,28 +23,28 @@ def install(installation: Installation) -> None:
 
     dialects = Dialects(installation)
     dialects.adopt_all()
+
+    def seen(engine: Any) -> None:
+        dialects.adopt(type(engine.dialect))
+        installation.cover(f"sqlalchemy engine {engine.dialect.dialect_description}")
+
     replace = installation.patches.replace
-    replace(Dialect, "engine_created", _new_engine(installation, dialects))
-    replace(Engine, "raw_connection", pool.take(installation))
+    replace(Dialect, "engine_created", _new_engine(installation, seen))
+    replace(Engine, "raw_connection", pool.take(installation, seen))
     replace(Connection, "execute", _execute)
     replace(Connection, "scalar", _execute)
     replace(Connection, "exec_driver_sql", _execute_text)
 
 
-def _new_engine(installation: Installation, dialects: Dialects) -> Make:
-    """Dialects may be loaded after us: those of new engines are recorded when they come.
-
-    Not at `Engine.__init__`: `create_engine` reads off its signature which arguments it may pass.
-    """
+def _new_engine(installation: Installation, seen: Callable[[Any], None]) -> Make:
+    """Dialects may be loaded after us: those of new engines are recorded when they come."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
-        def engine_created(cls: Any, engine: Any) -> None:
+        def engine_created(cls: type, engine: Any) -> None:
             original(cls, engine)
             try:
-                dialect = engine.dialect
-                dialects.adopt(type(dialect))
-                installation.cover(f"sqlalchemy engine {dialect.name}+{dialect.driver}")
+                seen(engine)
             except Exception as error:
                 installation.broke(error)
 
@@ -61,7 +61,11 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
         self: Any, statement: Any, parameters: Any = None, *, execution_options: Any = None
     ) -> Any:
         lane = LANE.get()
-        if lane is None or (execution_options and _ORM_STATEMENT in execution_options):
+        if (
+            lane is None
+            or lane.inside_sql
+            or (execution_options and _ORM_STATEMENT in execution_options)
+        ):
             return original(self, statement, parameters, execution_options=execution_options)
         outer_place = lane.place
         lane.place = place = caller_place()
@@ -79,7 +83,7 @@ def _execute_text(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def exec_driver_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
         lane = LANE.get()
-        if lane is None:
+        if lane is None or lane.inside_sql:
             return original(self, *args, **kwargs)
         outer_place = lane.place
         lane.place = place = caller_place()

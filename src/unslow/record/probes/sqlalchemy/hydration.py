@@ -45,11 +45,12 @@ def _instances(installation: Installation) -> Make:
             if lane is None:
                 return original(cursor, context)
             outer = lane.statement
-            statement = statement_of(cursor.context)
+            statement = statement_of(getattr(cursor, "context", None))
             if statement is None:
                 return original(cursor, context)
             try:
-                note(lane.trace.lineage, statement, context, outer)
+                if lane.trace.left > 0:
+                    note(lane.trace.lineage, statement, context, outer)
             except Exception as error:
                 installation.broke(error)
             lane.statement = statement
@@ -71,7 +72,7 @@ def _new_run(original: Callable[[], int]) -> Callable[[], int]:
     def new_run() -> int:
         run = original()
         lane = LANE.get()
-        if lane is not None and lane.statement is not None:
+        if lane is not None and lane.statement is not None and lane.trace.left > 0:
             lane.trace.lineage[run] = lane.statement
         return run
 

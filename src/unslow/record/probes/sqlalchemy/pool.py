@@ -33,8 +33,13 @@ def install(installation: Installation) -> None:
     installation.patches.replace(*private.locate(private.CHECKIN), _give_back)
 
 
-def take(installation: Installation) -> Make:
-    """For `Engine.raw_connection`, through which every connection of an engine is taken."""
+def take(installation: Installation, seen: Callable[[Any], None]) -> Make:
+    """For `Engine.raw_connection`, through which every connection of an engine is taken.
+
+    Args:
+        installation: Of the probe.
+        seen: Called with an engine when its pool is used for the first time.
+    """
     # Without its end a hold would be a lie.
     holds = not private.unknown(private.CHECKIN)
 
@@ -45,7 +50,10 @@ def take(installation: Installation) -> Make:
             if lane is None:
                 return original(self)
             try:
-                name = _names.get(self.pool) or _name(self, installation)
+                name = _names.get(self.pool)
+                if name is None:
+                    seen(self)
+                    name = _names[self.pool] = _name_of(self)
                 place = lane.place or caller_place()
             except Exception as error:
                 installation.broke(error)
@@ -113,12 +121,11 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
     return checkin
 
 
-def _name(engine: Any, installation: Installation) -> str:
-    """A pool's name, without credentials; made once."""
+def _name_of(engine: Any) -> str:
+    """The name of an engine's pool, without credentials."""
     from sqlalchemy.pool import QueuePool
 
     pool, url = engine.pool, engine.url
-    scheme = f"{engine.dialect.name}+{engine.dialect.driver}"
     host = url.host or ""
     if host and url.port is not None:
         host = f"{host}:{url.port}"
@@ -129,6 +136,4 @@ def _name(engine: Any, installation: Installation) -> str:
     if isinstance(pool, QueuePool):
         extra = getattr(pool, "_max_overflow", 0)
         size = f"pool {pool.size()}+{'unlimited' if extra < 0 else extra}"
-    name = _names[pool] = " ".join(filter(None, (scheme, where, size)))
-    installation.cover(f"sqlalchemy engine {scheme}")
-    return name
+    return " ".join(filter(None, (engine.dialect.dialect_description, where, size)))

@@ -35,7 +35,7 @@ def _all(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def fetch(self: Any) -> Any:
         lane = LANE.get()
-        if lane is None:
+        if lane is None or lane.inside_sql:
             return original(self)
         statement = statement_of(self.context)
         lane.inside_sql += 1
@@ -55,7 +55,7 @@ def _many(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def fetch(self: Any, size: int | None = None) -> Any:
         lane = LANE.get()
-        if lane is None:
+        if lane is None or lane.inside_sql:
             return original(self, size)
         statement = statement_of(self.context)
         lane.inside_sql += 1
@@ -75,7 +75,7 @@ def _one(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def fetch(self: Any, hard_close: bool = False) -> Any:
         lane = LANE.get()
-        if lane is None:
+        if lane is None or lane.inside_sql:
             return original(self, hard_close)
         statement = statement_of(self.context)
         lane.inside_sql += 1
@@ -121,7 +121,7 @@ def _buffer(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def fill(self: Any, result: Any, dbapi_cursor: Any) -> Any:
         lane = LANE.get()
-        if lane is None:
+        if lane is None or lane.inside_sql:
             return original(self, result, dbapi_cursor)
         statement = statement_of(result.context)
         lane.inside_sql += 1

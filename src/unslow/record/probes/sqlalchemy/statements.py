@@ -37,8 +37,8 @@ class Dialects:
             "do_execute": _execute(installation),
             "do_executemany": _execute_many(installation),
             "do_execute_no_params": _execute_no_params(installation),
-            "do_commit": _end("COMMIT"),
-            "do_rollback": _end("ROLLBACK"),
+            "do_commit": _end(installation, "COMMIT"),
+            "do_rollback": _end(installation, "ROLLBACK"),
             "do_ping": _connection_work,
             "do_close": _connection_work,
             "do_terminate": _connection_work,
@@ -194,20 +194,29 @@ def _execute_no_params(installation: Installation) -> Make:
     return make
 
 
-def answered(lane: Lane, start_ns: int, context: Any) -> None:
-    """Notes when the answer to a long call of the driver was there; never raises."""
+def answered(lane: Lane, start_ns: int, source: Any) -> None:
+    """Notes when the answer to a long call of the driver was there; never raises.
+
+    Of use for drivers of asyncio, whose answer may have lain there while the loop was busy.
+
+    Args:
+        lane: The one that waited.
+        start_ns: When it began to wait.
+        source: An execution context, or a connection as the pool gives it.
+    """
     try:
-        connection = context.root_connection
-        if not connection.closed and not connection.invalidated:
-            _note_arrival(lane, connection.connection, start_ns)
+        connection = getattr(source, "root_connection", None)
+        if connection is None:
+            _note_arrival(lane, start_ns, source)
+        elif not connection.closed and not connection.invalidated:
+            _note_arrival(lane, start_ns, connection.connection)
     except Exception:
-        # Without a context, or by a driver that shows no socket, it is not known.
+        # A connection that was lost on the way has no socket any more.
         log.debug("no arrival of an answer", exc_info=True)
 
 
-def _note_arrival(lane: Lane, connection: Any, start_ns: int) -> None:
-    """For drivers of asyncio, whose answer may have lain there while the loop was busy."""
-    driver_connection = connection.driver_connection
+def _note_arrival(lane: Lane, start_ns: int, connection: Any) -> None:
+    driver_connection: Any = getattr(connection, "driver_connection", None)
     transport = getattr(driver_connection, "_transport", None)
     if transport is not None:
         note_arrival(lane, transport.get_extra_info("socket"), start_ns)
@@ -215,23 +224,33 @@ def _note_arrival(lane: Lane, connection: Any, start_ns: int) -> None:
         note_arrival(lane, driver_connection.fileno(), start_ns)
 
 
-def _end(text: str) -> Make:
+def _end(installation: Installation, text: str) -> Make:
     """For the end of a transaction: of a request that writes, often the slowest statement."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(original)
         def end(self: Any, dbapi_connection: Any) -> Any:
             lane = LANE.get()
-            if lane is None or lane.inside_sql or _in_autocommit(dbapi_connection):
+            if lane is None or lane.inside_sql:
                 return original(self, dbapi_connection)
-            sent = lane.new_statement(text, self.driver, lane.place or caller_place())
+            sent = None
+            try:
+                if not _in_autocommit(dbapi_connection):
+                    sent = lane.new_statement(text, self.driver, lane.place or caller_place())
+            except Exception as error:
+                installation.broke(error)
+            if sent is None:
+                return original(self, dbapi_connection)
             lane.inside_sql += 1
             start = clock()
             try:
                 return original(self, dbapi_connection)
             finally:
-                lane.add(SQL, start, clock(), sent.index)
+                end = clock()
                 lane.inside_sql -= 1
+                lane.add(SQL, start, end, sent.index)
+                if end - start > LEAST_WAIT_NS:
+                    answered(lane, start, dbapi_connection)
 
         return end
 
