@@ -98,7 +98,7 @@ def test_a_run_is_named_by_its_beginning(tmp_path: Path) -> None:
 
     assert report_of_store(tmp_path).endpoints[0].route == "/b"
     assert report_of_store(tmp_path, "2026-01-01").endpoints[0].route == "/a"
-    with pytest.raises(StoreMissingError, match="holds no run 2025"):
+    with pytest.raises(StoreMissingError, match="no run whose name begins with '2025'"):
         report_of_store(tmp_path, "2025")
 
 

@@ -21,6 +21,7 @@ VALIDATION_MS = 20.0
 SERIALIZATION_MS = 20.0
 TIMER_S = 0.005
 RECORDED = 3_000
+PART = b"x" * 100_000
 
 
 def _slow_to_validate(value: Any) -> Any:
@@ -228,6 +229,17 @@ def _add_exchanges(app: FastAPI) -> None:
                 with spent("own-code"):
                     spin(5)
                 yield b"x" * 10_000
+
+        with endpoint():
+            return StreamingResponse(parts())
+
+    @app.get("/parts/{count}")
+    async def many_parts(count: int) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(count):
+                yield PART
+                # Servers take what is sent to a client that has left, until the loop has seen it.
+                await asyncio.sleep(0)
 
         with endpoint():
             return StreamingResponse(parts())

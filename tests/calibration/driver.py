@@ -212,8 +212,12 @@ class Driver:
         return [self.seen(one) for one in exchanges]
 
     def seen(self, exchange: Exchange) -> Seen:
-        """What is known of an exchange that is over; checks the sums by the second way."""
-        trace = closed_trace(exchange)
+        """What is known of an exchange that is over."""
+        self.recording.recorder.closed.clear()
+        return self.seen_trace(closed_trace(exchange), exchange.wall_ns)
+
+    def seen_trace(self, trace: Trace, wall_ns: int) -> Seen:
+        """What is known of a trace; checks the sums by the second way."""
         cost = self.recording.slice_cost_ns
         receipt, after = receipt_of(trace, cost), after_response(trace, cost)
         assert receipt.wall_ns == sum(receipt.segments_ns)
@@ -221,9 +225,8 @@ class Driver:
             trace, trace.start_ns, trace.response_end_ns, cost
         )
         assert after.segments_ns == second_receipt(trace, trace.response_end_ns, trace.end_ns, cost)
-        self.recording.recorder.closed.clear()
         truth = self.truths.by_number.pop(trace.number)
-        return Seen(trace, receipt, after, truth, exchange.wall_ns)
+        return Seen(trace, receipt, after, truth, wall_ns)
 
 
 @dataclass(frozen=True, slots=True)

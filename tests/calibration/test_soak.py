@@ -69,29 +69,36 @@ def request(number: int) -> Exchange:
 class Sink:
     """Where the writer's thread puts what it takes: a store that is soon full, and a ring."""
 
-    def __init__(self, folder: Path, facts: Process) -> None:
-        self.store = StoreWriter(folder, STORE_BYTES, "soak", facts)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store: StoreWriter | None = None
         self.ring = Ring(RING_TRACES)
         self.traces_count = 0
 
     def write(self, traces: Any, stalls: Any, facts: Process) -> None:
+        if self.store is None:
+            self.store = StoreWriter(self.folder, STORE_BYTES, "soak", facts)
         batch = Batch(traces, stalls)
         self.ring.add(batch)
         self.store.write(batch, facts)
         self.traces_count += len(traces)
 
+    def close(self) -> None:
+        if self.store is not None:
+            self.store.close()
+
 
 @contextmanager
 def writing(recorder: Recorder, folder: Path) -> Iterator[tuple[Writer, Sink]]:
     """A writer with its thread, as in an app."""
-    writer = Writer(recorder, lambda *batch: sink.write(*batch), measure())
-    sink = Sink(folder, writer.process())
+    sink = Sink(folder)
+    writer = Writer(recorder, sink.write, measure())
     writer.start()
     try:
         yield writer, sink
     finally:
         writer.stop()
-        sink.store.close()
+        sink.close()
 
 
 class Memory(NamedTuple):
@@ -125,7 +132,6 @@ def test_memory_and_store_stay_as_they_are(tmp_path: Path) -> None:
         runner.run(send(app, recorder, range(REQUESTS // 4, REQUESTS)))
         after = memory(writer)
 
-    print(before, after, after.blocks_count-before.blocks_count, after.resident_bytes-before.resident_bytes, recorder.dropped_traces_count, (tmp_path/FILE).stat().st_size)
     assert after.blocks_count - before.blocks_count < REQUESTS // 4
     assert after.resident_bytes - before.resident_bytes < GROWTH_BYTES
     assert sink.traces_count + recorder.dropped_traces_count == REQUESTS

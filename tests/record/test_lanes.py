@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
+import math
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
@@ -316,3 +318,15 @@ def test_a_full_trace_says_what_it_dropped(run: Runner) -> None:
 
     assert len(trace.root.steps) == 10
     assert trace.dropped_count == 41
+
+
+@pytest.mark.parametrize("wait_s", [math.inf, 1e300])
+def test_a_sleep_without_end_is_a_sleep(run: Runner, wait_s: float) -> None:
+    async def work() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await asyncio.sleep(wait_s)
+
+    trace = run(traced(work()))
+
+    assert trace.end_ns - trace.start_ns >= 9_000_000

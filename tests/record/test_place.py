@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import fastapi
 import greenlet  # type: ignore[import-untyped]  # its stubs are a package that nothing else needs
 import pytest
 import sqlalchemy
 
+from unslow.current import OpenTrace, RawPlace
 from unslow.record import place as place_module
+from unslow.record.lanes import Steps, unwatch_all, watch
 from unslow.record.place import OwnCode, caller_place, resolve
 
 
@@ -54,6 +58,26 @@ def test_a_greenlet_is_crossed() -> None:
 
     assert found[0] is not None
     assert found[0][0].co_name == "test_a_greenlet_is_crossed"
+
+
+def test_a_library_that_runs_as_a_task_of_its_own_has_no_line_of_the_servers() -> None:
+    async def request() -> OpenTrace:
+        watch(asyncio.get_running_loop())
+        trace = OpenTrace("GET", 100)
+        await Steps(library(), trace.root, enter=False)
+        unwatch_all()
+        return trace
+
+    found: list[RawPlace | None] = []
+    code = compile(
+        "async def library():\n    found.append(caller_place())\n", "<a library>", "exec"
+    )
+    names: dict[str, Any] = {"found": found, "caller_place": caller_place}
+    exec(code, names)  # noqa: S102  # a function that lies in no file of ours
+    library = names["library"]
+    asyncio.run(request())
+
+    assert found == [None]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,9 @@ from unslow.record.shape import LONGEST, shape_of
         ("WHERE id IN ($1, $2, $3)", "WHERE id IN (?)"),
         ("WHERE id IN (1)", "WHERE id IN (?)"),
         ("INSERT INTO t (a, b) VALUES (1, 'x'), (2, 'y')", "INSERT INTO t (a, b) VALUES (?)"),
+        ("SAVEPOINT __asyncpg_savepoint_1f__;", "SAVEPOINT ?;"),
+        ("RELEASE SAVEPOINT sa_savepoint_12", "RELEASE SAVEPOINT ?"),
+        ('ROLLBACK TO "_pg3_1"', "ROLLBACK TO ?"),
         (
             "INSERT INTO t (a) VALUES ($1::INTEGER), ($2::INTEGER)",
             "INSERT INTO t (a) VALUES (?)",

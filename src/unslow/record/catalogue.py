@@ -11,7 +11,8 @@ PROBES: Final = (
     Probe("asyncpg", ("asyncpg",)),
     Probe("blocking", ("builtins", "os", "pathlib", "subprocess", "time")),
     Probe("fastapi", ("fastapi.applications", "fastapi.routing")),
-    Probe("garbage", ("gc",)),
+    # Loaded in every process, as the collector is; few apps import `gc`.
+    Probe("garbage", ("sys",)),
     Probe("httpx", ("httpx", "httpx2", "httpcore", "httpcore2")),
     Probe("psycopg", ("psycopg", "psycopg_pool")),
     Probe("redis", ("redis", "redis.asyncio")),

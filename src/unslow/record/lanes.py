@@ -346,11 +346,20 @@ class _Queued:
         return repr(self._callback)
 
 
+def _due_ns(when_s: Any, now_s: float = 0.0) -> int:
+    """When a timer is due; 0 where nobody can say, such as of `sleep(math.inf)`."""
+    try:
+        return clock() + int((when_s - now_s) * 1e9)
+    except Exception:
+        # Infinite, or no number at all: what the loop says to that is the app's to hear.
+        return 0
+
+
 def _call_later(original: Callable[..., Any]) -> Callable[..., Any]:
     def call_later(delay: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
         lane = LANE.get()
         if lane is not None:
-            lane.timer_ns = clock() + int(delay * 1e9)
+            lane.timer_ns = _due_ns(delay)
         return original(delay, callback, *args, context=context)
 
     return call_later
@@ -361,7 +370,7 @@ def _call_at(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[..., Any]], 
         def call_at(when: float, callback: Any, *args: Any, context: Context | None = None) -> Any:
             lane = LANE.get()
             if lane is not None:
-                lane.timer_ns = clock() + int((when - loop.time()) * 1e9)
+                lane.timer_ns = _due_ns(when, loop.time())
             return original(when, callback, *args, context=context)
 
         return call_at

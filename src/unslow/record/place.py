@@ -12,6 +12,9 @@ from typing import Any
 from ..current import RawPlace
 
 _DEEPEST = 120
+_BOTTOM = "bottom"
+"""Marks the file that drives tasks and threads: what lies below it did not call, it only serves."""
+_LANES = os.path.join(os.path.dirname(__file__), "lanes.py")
 
 
 def _both_names(path: str) -> tuple[str, ...]:
@@ -48,7 +51,7 @@ class OwnCode:
     def __init__(self, named: tuple[str, ...] = ()) -> None:
         self._libraries = _library_folders()
         self._named: tuple[str, ...] = ()
-        self.by_file: dict[str, bool] = {}
+        self.by_file: dict[str, bool | str] = {_LANES: _BOTTOM}
         for name in named:
             self.include(name)
 
@@ -64,7 +67,7 @@ class OwnCode:
             prefixes = [os.path.join(folder, part) + os.sep for folder in self._libraries]
             prefixes += [os.path.join(folder, part) + ".py" for folder in self._libraries]
         self._named = (*self._named, *prefixes)
-        self.by_file.clear()
+        self.by_file = {_LANES: _BOTTOM}
 
     def include_package_of(self, module: str) -> None:
         """Counts the installed package that holds an endpoint as the user's own."""
@@ -79,7 +82,7 @@ class OwnCode:
         known = self.by_file.get(file)
         if known is None:
             known = self.by_file[file] = self._judge(file)
-        return known
+        return known is True
 
     def _judge(self, file: str) -> bool:
         if not file or file[0] == "<":
@@ -125,7 +128,7 @@ def place_from(frame: FrameType | None) -> RawPlace | None:
         if own is None:
             own = own_code.is_own_file(code.co_filename)
         if own:
-            return code, frame.f_lasti
+            return (code, frame.f_lasti) if own is True else None
         frame = frame.f_back
     return None
 
@@ -142,20 +145,25 @@ def _parent_greenlet(greenlet: Any) -> Any:
 PackedPlace = tuple[str, int, str]
 """The fields of a `model.trace.Place`."""
 
-_lines: dict[tuple[CodeType, int], PackedPlace] = {}
-_LINES_KEPT = 20_000
+_lines: dict[int, tuple[CodeType, dict[int, PackedPlace]]] = {}
+"""By the id of a code object, which is kept alive: hashing one reads all of its constants."""
+_CODES_KEPT = 5_000
 
 
 def resolve(raw: RawPlace | None) -> PackedPlace | None:
     """Path, line and function of a raw place; called after the request."""
     if raw is None:
         return None
-    place = _lines.get(raw)
-    if place is None:
-        if len(_lines) >= _LINES_KEPT:
+    code, offset = raw
+    known = _lines.get(id(code))
+    if known is None:
+        if len(_lines) >= _CODES_KEPT:
             _lines.clear()
-        code, offset = raw
-        place = _lines[raw] = (code.co_filename, _line_at(code, offset), code.co_qualname)
+        known = _lines[id(code)] = (code, {})
+    place = known[1].get(offset)
+    if place is None:
+        place = (code.co_filename, _line_at(code, offset), code.co_qualname)
+        known[1][offset] = place
     return place
 
 

@@ -30,6 +30,11 @@ _LIST = re.compile(r"\(\?(?:, ?\?)+\)")
 _ROWS = re.compile(r"\(\?\)(?:, ?\(\?\))+")
 _CAST_ROW = re.compile(r"\((?:\?(?:::[\w. \"\[\]]+)?, ?)*\?(?:::[\w. \"\[\]]+)?\)")
 
+_SAVEPOINT = re.compile(
+    r"\b(SAVEPOINT|ROLLBACK TO|RELEASE)(?! SAVEPOINT\b) +(?!\?)\S+?(?=;|\s|\Z)", re.IGNORECASE
+)
+"""Drivers number the names of their savepoints."""
+
 _shapes: dict[str, str] = {}
 
 
@@ -52,7 +57,8 @@ def is_known(text: str) -> bool:
 def _shape(text: str) -> str:
     shape = "".join(_parts(text)).strip()
     shape = _LIST.sub("(?)", _CAST_ROW.sub("(?)", shape))
-    return _ROWS.sub("(?)", shape)[:LONGEST]
+    shape = _SAVEPOINT.sub(r"\1 ?", _ROWS.sub("(?)", shape))
+    return shape[:LONGEST]
 
 
 def _parts(text: str) -> list[str]:

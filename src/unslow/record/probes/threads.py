@@ -8,7 +8,6 @@ sees. Threads that libraries start for themselves are no lanes: nobody knows who
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import sys
 import threading
 from collections.abc import Awaitable, Callable
@@ -53,7 +52,10 @@ def _anyio(installation: Installation, backend: Any) -> None:
     else:
         require(backend, name, "func", "args", "cancellable", "limiter")
         installation.patches.replace(backend, name, _in_worker_3(installation))
-    installation.cover(f"worker threads of anyio {importlib.metadata.version('anyio')}")
+    # Only here, as it brings much: this module is loaded in every process of the app.
+    from importlib.metadata import version
+
+    installation.cover(f"worker threads of anyio {version('anyio')}")
 
 
 def _executors(installation: Installation, module: Any) -> None:
@@ -108,7 +110,7 @@ class Work:
         self.started_ns = 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # Only here, as it brings asyncio: this module is loaded in every process of the app.
+        # Only here, as it brings asyncio.
         from ..lanes import run_in_lane
 
         self.started_ns = clock()

@@ -31,9 +31,9 @@ def install(installation: Installation) -> None:
     replace = installation.patches.replace
     replace(*private.locate(private.INSTANCES), _instances(installation))
     replace(*private.locate(private.NEW_RUN), _new_run)
-    replace(*private.locate(private.BUILD_ALL), _all)
-    replace(*private.locate(private.BUILD_ONE), _some)
-    replace(*private.locate(private.BUILD_MANY), _some)
+    replace(*private.locate(private.BUILD_ALL), _built)
+    replace(*private.locate(private.BUILD_ONE), _built)
+    replace(*private.locate(private.BUILD_MANY), _built)
     replace(*private.locate(private.BUILD_EACH), _each)
 
 
@@ -44,10 +44,10 @@ def _instances(installation: Installation) -> Make:
             lane = LANE.get()
             if lane is None:
                 return original(cursor, context)
-            outer = lane.statement
             statement = statement_of(getattr(cursor, "context", None))
             if statement is None:
                 return original(cursor, context)
+            outer = lane.statement
             try:
                 if lane.trace.left > 0:
                     note(lane.trace.lineage, statement, context, outer)
@@ -79,28 +79,7 @@ def _new_run(original: Callable[[], int]) -> Callable[[], int]:
     return new_run
 
 
-def _all(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def fetch(self: Any) -> Any:
-        lane = LANE.get()
-        statement = None if lane is None else _statement_of(self)
-        if lane is None or statement is None:
-            return original(self)
-        outer = lane.statement
-        lane.statement = statement
-        start = clock()
-        try:
-            return original(self)
-        finally:
-            end = clock()
-            lane.statement = outer
-            if end - start >= _SHORTEST_NS:
-                lane.add(HYDRATION, start, end, statement.index)
-
-    return fetch
-
-
-def _some(original: Callable[..., Any]) -> Callable[..., Any]:
+def _built(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
         lane = LANE.get()

@@ -11,6 +11,7 @@ from ....model.trace import ORM
 from ...place import caller_place
 from ...probe import Installation
 from . import hydration, private
+from .engine import as_orm
 
 _EXECUTES: Final = ("execute", "scalar", "scalars")
 _WORK: Final = (
@@ -42,33 +43,15 @@ def install(installation: Installation) -> None:
     for name in _EXECUTES:
         replace(Session, name, _execute)
     for name in _WORK:
-        replace(Session, name, _work)
+        replace(Session, name, as_orm)
     for private_name in (private.LAZY_LOAD, private.FLUSH):
         missing = private.unknown(private_name)
         if missing:
             installation.cover(f"sqlalchemy {private_name.path}", "off", missing)
         else:
-            replace(*private.locate(private_name), _work)
+            replace(*private.locate(private_name), as_orm)
     hydration.install(installation)
     installation.cover("sqlalchemy orm")
-
-
-def _work(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def work(self: Any, *args: Any, **kwargs: Any) -> Any:
-        lane = LANE.get()
-        if lane is None:
-            return original(self, *args, **kwargs)
-        outer_place = lane.place
-        lane.place = place = caller_place()
-        start = clock()
-        try:
-            return original(self, *args, **kwargs)
-        finally:
-            lane.add(ORM, start, clock(), None, place)
-            lane.place = outer_place
-
-    return work
 
 
 def _execute(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -65,12 +65,10 @@ def take(installation: Installation, seen: Callable[[Any], None]) -> Make:
                 end = clock()
                 if end - start >= _SHORTEST_NS:
                     lane.add(POOL_WAIT, start, end, name, place)
-            if holds:
-                held = connection.__dict__
-                # A pool per thread gives the same connection several times.
-                if _HOLD not in held and lane.trace.left > 0:
-                    held[_HOLD] = hold = [name, end, 0, place]
-                    lane.trace.holds.append(hold)
+            # A pool of one connection per thread gives the same several times.
+            if holds and lane.trace.left > 0 and getattr(connection, _HOLD, None) is None:
+                connection.unslow_hold = hold = [name, end, 0, place]
+                lane.trace.holds.append(hold)
             return connection
 
         return raw_connection

@@ -8,7 +8,7 @@ raises.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import wraps
 from threading import Lock
 from typing import Any, Final
@@ -77,25 +77,11 @@ def statement_of(context: Any) -> OpenStatement | None:
     return sent
 
 
-def _new_statement(
-    installation: Installation, lane: Lane, driver: str, text: Any, parameters: Any, context: Any
-) -> OpenStatement:
-    sent = lane.new_statement(text, driver, lane.place or caller_place())
-    if context is not None:
-        context.unslow_statement = sent
-        origin = context.execution_options.get(ORIGIN)
-        if origin is not None:
-            origin.sent(sent)
-    if installation.recorder.record_values:
-        sent.parameters = parameters
-    return sent
-
-
 def _execute(installation: Installation) -> Make:
     recorder = installation.recorder
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        # The way of nearly every statement: what the others share is written out here.
+        # The way of nearly every statement: what the two below share is written out here.
         @wraps(original)
         def do_execute(
             self: Any, cursor: Any, statement: Any, parameters: Any, context: Any = None
@@ -140,24 +126,18 @@ def _execute_many(installation: Installation) -> Make:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
                 return original(self, cursor, statement, parameters, context)
-            try:
-                sent = _new_statement(
-                    installation, lane, self.driver, statement, parameters, context
-                )
-                sent.executions_count = len(parameters)
-            except Exception as error:
-                installation.broke(error)
+            sent = _begin(installation, lane, self, statement, context)
+            if sent is None:
                 return original(self, cursor, statement, parameters, context)
-            lane.inside_sql += 1
+            if isinstance(parameters, Sized):
+                sent.executions_count = len(parameters)
+            if installation.recorder.record_values:
+                sent.parameters = parameters
             start = clock()
             try:
                 return original(self, cursor, statement, parameters, context)
             finally:
-                end = clock()
-                lane.inside_sql -= 1
-                lane.add(SQL, start, end, sent.index)
-                if end - start > LEAST_WAIT_NS:
-                    answered(lane, start, context)
+                _finish(lane, start, sent, context)
 
         return do_executemany
 
@@ -173,25 +153,75 @@ def _execute_no_params(installation: Installation) -> Make:
             lane = LANE.get()
             if lane is None or lane.inside_sql:
                 return original(self, cursor, statement, context)
-            try:
-                sent = _new_statement(installation, lane, self.driver, statement, None, context)
-            except Exception as error:
-                installation.broke(error)
+            sent = _begin(installation, lane, self, statement, context)
+            if sent is None:
                 return original(self, cursor, statement, context)
-            lane.inside_sql += 1
             start = clock()
             try:
                 return original(self, cursor, statement, context)
             finally:
-                end = clock()
-                lane.inside_sql -= 1
-                lane.add(SQL, start, end, sent.index)
-                if end - start > LEAST_WAIT_NS:
-                    answered(lane, start, context)
+                _finish(lane, start, sent, context)
 
         return do_execute_no_params
 
     return make
+
+
+def _end(installation: Installation, text: str) -> Make:
+    """For the end of a transaction: of a request that writes, often the slowest statement."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def end(self: Any, dbapi_connection: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql or _in_autocommit(dbapi_connection):
+                return original(self, dbapi_connection)
+            sent = _begin(installation, lane, self, text, None)
+            if sent is None:
+                return original(self, dbapi_connection)
+            start = clock()
+            try:
+                return original(self, dbapi_connection)
+            finally:
+                _finish(lane, start, sent, dbapi_connection)
+
+        return end
+
+    return make
+
+
+def _in_autocommit(dbapi_connection: Any) -> bool:
+    """Whether there is no transaction to end, so that the driver sends nothing."""
+    # The pool's proxy would raise and catch for each attribute that a driver does not have.
+    connection = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
+    try:
+        return getattr(connection, "autocommit", None) is True
+    except Exception:
+        # Of a driver that does not tell it for a connection that was lost.
+        log.debug("whether a connection commits by itself is not known", exc_info=True)
+        return False
+
+
+def _begin(
+    installation: Installation, lane: Lane, dialect: Any, text: Any, context: Any
+) -> OpenStatement | None:
+    try:
+        sent = lane.new_statement(text, dialect.driver, lane.place or caller_place())
+        if context is not None:
+            context.unslow_statement = sent
+    except Exception as error:
+        installation.broke(error)
+        return None
+    lane.inside_sql += 1
+    return sent
+
+
+def _finish(lane: Lane, start_ns: int, sent: OpenStatement, source: Any) -> None:
+    end = clock()
+    lane.inside_sql -= 1
+    lane.add(SQL, start_ns, end, sent.index)
+    if end - start_ns > LEAST_WAIT_NS:
+        answered(lane, start_ns, source)
 
 
 def answered(lane: Lane, start_ns: int, source: Any) -> None:
@@ -222,46 +252,6 @@ def _note_arrival(lane: Lane, start_ns: int, connection: Any) -> None:
         note_arrival(lane, transport.get_extra_info("socket"), start_ns)
     elif hasattr(driver_connection, "fileno"):
         note_arrival(lane, driver_connection.fileno(), start_ns)
-
-
-def _end(installation: Installation, text: str) -> Make:
-    """For the end of a transaction: of a request that writes, often the slowest statement."""
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(original)
-        def end(self: Any, dbapi_connection: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return original(self, dbapi_connection)
-            sent = None
-            try:
-                if not _in_autocommit(dbapi_connection):
-                    sent = lane.new_statement(text, self.driver, lane.place or caller_place())
-            except Exception as error:
-                installation.broke(error)
-            if sent is None:
-                return original(self, dbapi_connection)
-            lane.inside_sql += 1
-            start = clock()
-            try:
-                return original(self, dbapi_connection)
-            finally:
-                end = clock()
-                lane.inside_sql -= 1
-                lane.add(SQL, start, end, sent.index)
-                if end - start > LEAST_WAIT_NS:
-                    answered(lane, start, dbapi_connection)
-
-        return end
-
-    return make
-
-
-def _in_autocommit(dbapi_connection: Any) -> bool:
-    """Whether there is no transaction to end, so that the driver sends nothing."""
-    # The pool's proxy would raise and catch for each attribute that a driver does not have.
-    connection = getattr(dbapi_connection, "dbapi_connection", dbapi_connection)
-    return getattr(connection, "autocommit", None) is True
 
 
 def _connection_work(original: Callable[..., Any]) -> Callable[..., Any]:

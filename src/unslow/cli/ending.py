@@ -1,0 +1,62 @@
+"""Ctrl-C and its kin while we have things running: whatever we started ends first, and in order."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+from typing import Final
+
+_TAKEN: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+
+class Ended(KeyboardInterrupt):
+    """A signal asked us to end; like Ctrl-C, it passes by every `except Exception`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"signal {number}")
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell counts: 130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.number
+
+
+class Ending:
+    """Raises `Ended` in the block when a signal asks us to end; a signal ignored before stays so.
+
+    To be entered in the main thread.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Ending:
+        for number in _TAKEN:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` gave us
+
+    def hold(self) -> None:
+        """From now on signals do nothing: what runs is ended already, in bounded time."""
+        self._held = True
+
+    def release(self) -> None:
+        """From now on signals raise again."""
+        self._held = False
+
+    def _asked(self, number: int, _frame: FrameType | None) -> None:
+        if not self._held:
+            raise Ended(number)
