@@ -325,12 +325,27 @@ def _waiting(what: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _waited(lane: Lane, start_ns: int, what: str) -> None:
     """A thread that waits for lanes it started shows what they do; any other wait is blocking."""
-    trace = lane.trace
-    if lane.kind == THREAD and trace.left > 0 and running.get(lane.thread_id) is lane:
-        for child in trace.lanes[lane.index + 1 :]:
-            if child.parent == lane.index and (not child.end_ns or child.end_ns > start_ns):
-                from ..lanes import go_on_in_new_lane
+    if lane.kind == THREAD and running.get(lane.thread_id) is lane and _shares(lane, start_ns):
+        from ..lanes import go_on_in_new_lane
 
-                go_on_in_new_lane(lane, start_ns)
-                return
-    lane.add(BLOCKING, start_ns, clock(), what, caller_place())
+        go_on_in_new_lane(lane, start_ns)
+    else:
+        lane.add(BLOCKING, start_ns, clock(), what, caller_place())
+
+
+def _shares(lane: Lane, since_ns: int) -> bool:
+    """Whether a lane that this thread started, in this lane or in one before it, was at work."""
+    trace = lane.trace
+    if trace.left <= 0:
+        return False
+    lanes = trace.lanes
+    for child in lanes[1:]:
+        parent = lanes[child.parent]
+        if (
+            parent.thread_id == lane.thread_id
+            and parent.parent == lane.parent
+            and parent.kind == THREAD
+            and (child.end_ns == 0 or child.end_ns > since_ns)
+        ):
+            return True
+    return False

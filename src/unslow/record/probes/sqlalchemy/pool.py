@@ -65,9 +65,10 @@ def take(installation: Installation, seen: Callable[[Any], None]) -> Make:
                 end = clock()
                 if end - start >= _SHORTEST_NS:
                     lane.add(POOL_WAIT, start, end, name, place)
+            held = getattr(connection, "__dict__", None)
             # A pool of one connection per thread gives the same several times.
-            if holds and lane.trace.left > 0 and getattr(connection, _HOLD, None) is None:
-                connection.unslow_hold = hold = [name, end, 0, place]
+            if holds and held is not None and _HOLD not in held and lane.trace.left > 0:
+                held[_HOLD] = hold = [name, end, 0, place]
                 lane.trace.holds.append(hold)
             return connection
 
