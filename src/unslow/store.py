@@ -296,6 +296,15 @@ class StoreReader:
         rows = self._connection.execute("SELECT run FROM processes GROUP BY run ORDER BY min(id)")
         return tuple(row[0] for row in rows)
 
+    def traces_count(self, run: str) -> int:
+        """How many traces a run has."""
+        (count,) = self._connection.execute(
+            "SELECT coalesce(sum(count), 0) FROM batches JOIN processes"
+            " ON processes.id = batches.process WHERE run = ?",
+            (run,),
+        ).fetchone()
+        return int(count)
+
     def run(self, run: str, newest_count: int | None = None) -> tuple[Recorded, ...]:
         """What the processes of a run recorded: all of it, or about that many newest traces."""
         first = self._first_batch(run, newest_count)

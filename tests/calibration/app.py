@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, WrapValidator
 
-from tests.calibration.deeds import AWAITED, CALLED, CalledDeed
+from tests.calibration.deeds import AWAITED, CALLED, CalledDeed, many_objects
 from tests.calibration.truth import child_lane, endpoint, note, spent
 from tests.calibration.world import World, spin
 
@@ -54,6 +54,10 @@ class Line(BaseModel):
     number: int
     name: str
     tags: list[str]
+
+
+MANY_LINES = [Line(number=number, name="name", tags=["a", "b"]) for number in range(30_000)]
+"""They live on: to free them would be a part of the request."""
 
 
 def _timed(segment: str) -> Callable[[Any, Callable[[Any], Any]], Any]:
@@ -130,6 +134,11 @@ def _add_deeds(app: FastAPI, world: World) -> None:
             await AWAITED[deed](world)
         return deed
 
+    @app.get("/many-objects")
+    async def load_many_objects() -> int:
+        with endpoint():
+            return await many_objects(world)
+
     @app.get("/sequence/{first}/{second}")
     async def sequence(first: str, second: str) -> str:
         with endpoint():
@@ -205,10 +214,10 @@ def _add_exchanges(app: FastAPI) -> None:
         with endpoint():
             return len(lines)
 
-    @large.get("/lines/{count}")
-    async def give_lines(count: int) -> list[Line]:
+    @large.get("/lines")
+    async def give_lines() -> list[Line]:
         with endpoint():
-            return [Line(number=i, name="name", tags=["a", "b"]) for i in range(count)]
+            return MANY_LINES
 
     app.include_router(large)
 

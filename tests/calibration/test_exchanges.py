@@ -19,7 +19,9 @@ from tests.calibration.driver import (
     Seen,
     get,
     lines,
+    together,
     wrong_lines,
+    wrong_lines_in_a_crowd,
 )
 from tests.calibration.stage import Stage
 from unslow.current import LANE, clock
@@ -70,9 +72,27 @@ def test_serialization_of_a_large_answer(stage: Stage) -> None:
         too_long = framework > empty + LEAST_MS
         return wrong_lines(seen, around) + [f"framework: {framework:.2f} ms"] * too_long
 
-    seen = stage.alone(judge, "/lines/5000")
+    seen = stage.alone(judge, "/lines")
 
     assert line_ms(seen, "serialization") >= 5
+
+
+def test_many_objects_are_hydration(stage: Stage) -> None:
+    # The app sees the time from the first object to the last; what comes before and behind is
+    # hydration or the ORM's.
+    def judge(seen: Sequence[Seen]) -> list[str]:
+        found = lines(seen)
+        hydration = together(found, "hydration")
+        both = together(found, "hydration", "orm")
+        return [
+            *(line for line in wrong_lines(seen) if not line.startswith(("hydration", "orm"))),
+            *[str(hydration)] * (hydration.error_ms < -hydration.bound_ms),
+            *[str(both)] * (not both.is_right),
+        ]
+
+    seen = stage.alone(judge, "/many-objects")
+
+    assert line_ms(seen, "hydration") > 5 * line_ms(seen, "orm")
 
 
 def test_a_client_that_sends_its_body_slowly(stage: Stage) -> None:
@@ -96,7 +116,7 @@ def test_a_client_that_reads_slowly(stage: Stage, path: str) -> None:
     slow = partial(Exchange, "GET", path, read_delay_s=0.02)
 
     for driver in (stage.plain, stage.under_middleware):
-        seen = stage.measured(wrong_lines, slow, driver=driver)
+        seen = stage.measured(wrong_lines_in_a_crowd, slow, driver=driver)
         assert truth_ms(seen, "send") >= 20
 
 

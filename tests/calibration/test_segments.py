@@ -26,7 +26,7 @@ from unslow.model.trace import SEGMENTS
 from unslow.record.receipt import BLOCKS_LOOP
 
 PAIRS = [*pairwise(AWAITED), (list(AWAITED)[-1], next(iter(AWAITED)))]
-"""Each deed once first and once second."""
+"""Every other one of them has each deed once."""
 
 on_asyncio = pytest.mark.parametrize("stage", ["asyncio"], indirect=True)
 """uvloop differs where tasks wait, wake up and crowd; the rest is measured on one loop."""
@@ -70,7 +70,7 @@ def test_under_an_http_middleware(stage: Stage, deed: str) -> None:
 
 
 @on_asyncio
-@pytest.mark.parametrize(("first", "second"), PAIRS)
+@pytest.mark.parametrize(("first", "second"), PAIRS[::2])
 def test_in_sequence(stage: Stage, first: str, second: str) -> None:
     stage.alone(wrong_lines, f"/sequence/{first}/{second}")
 

@@ -127,14 +127,12 @@ def requesting(path: str, body: bytes | None = None) -> Send:
     return send
 
 
-@pytest.mark.parametrize(
-    "deed", ["own-code", "asyncpg-sql", "httpx-remote", "blocking", "session-hydration"]
-)
+@pytest.mark.parametrize("deed", ["own-code", "asyncpg-sql", "httpx-remote", "session-hydration"])
 def test_on_the_loop(server: Server, deed: str) -> None:
     server.measured(wrong_lines, requesting(f"/alone/{deed}"))
 
 
-@pytest.mark.parametrize("deed", ["psycopg-sql", "requests-remote", "own-code"])
+@pytest.mark.parametrize("deed", ["psycopg-sql", "own-code"])
 def test_in_a_thread(server: Server, deed: str) -> None:
     def judge(seen: list[Seen]) -> list[str]:
         return wrong_lines(seen, OUTSIDE_OF_A_THREAD)
@@ -142,7 +140,7 @@ def test_in_a_thread(server: Server, deed: str) -> None:
     server.measured(judge, requesting(f"/def/{deed}"))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("deed", ["asyncpg-sql", "blocking", "asyncpg-pool-wait"])
+@pytest.mark.parametrize("deed", ["asyncpg-sql", "blocking"])
 def test_at_ten_users(server: Server, deed: str) -> None:
     server.measured(wrong_lines_in_a_crowd, requesting(f"/alone/{deed}"), USERS)
 
@@ -177,7 +175,8 @@ def test_a_client_that_reads_slowly(server: Server) -> None:
                 pass
         return 0
 
-    seen = server.measured(wrong_lines, send)
+    # The loop itself copies what is sent: it is busy with that now and then.
+    seen = server.measured(wrong_lines_in_a_crowd, send)
 
     assert median_ms(seen, "send") >= PAUSE_S * 1_000 * 0.9
     assert {one.trace.response_bytes for one in seen} == {16_000_000}

@@ -28,9 +28,9 @@ from tests.calibration.stubs import Stubs
 from tests.calibration.truth import note, spent
 
 USERS = 10
-OBJECTS = 10
-LOAD_MS = 2.0
-"""What loading one object takes: 10 of them make 20 ms."""
+OBJECTS = 5
+LOAD_MS = 4.0
+"""What loading one object takes: 5 of them make 20 ms."""
 
 
 class Base(DeclarativeBase):

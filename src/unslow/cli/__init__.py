@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +11,8 @@ from ..errors import UnslowError
 from .demo import demo
 from .report import report
 from .run import run
+
+_ENDED_BY_CTRL_C: Final = 130
 
 
 class Commands(click.Group):
@@ -23,6 +25,10 @@ class Commands(click.Group):
         except UnslowError as error:
             click.echo(f"unslow: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            # The user knows what happened; a shell counts so.
+            click.echo(err=True)
+            ctx.exit(_ENDED_BY_CTRL_C)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

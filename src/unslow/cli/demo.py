@@ -6,11 +6,12 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import click
@@ -18,17 +19,20 @@ import click
 from ..errors import CommandLineMissingError, DemoError, UnslowError
 from ..report.progress import progress
 from ..settings import Settings, load
-from ..store import StoreDamagedError, StoreFormatError, StoreMissingError, StoreUnusableError
+from ..store import StoreFormatError, StoreUnusableError
 from .demo_app import TARGET, DemoApp, serving
 from .ending import Ended, Ending
 from .recording import Recording
 from .reporting import requests_kept, show_report
 
+if TYPE_CHECKING:
+    from ..demo.traffic import Request
+
 _NEEDED: Final = ("asyncpg", "fastapi", "httpx", "psycopg", "requests", "sqlalchemy", "uvicorn")
 _EXAMPLE: Final = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 _CONNECTS_WITHIN_S: Final = 5
 _LOOK_EVERY_S: Final = 0.2
-_SECRET: Final = re.compile(r"(?<=:)[^:/@\s]+(?=@)|(?<=password=)\S+", re.IGNORECASE)
+_SECRET: Final = re.compile(r"(?<=:)(?!//).+(?=@)|(?<=password=)\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ def demo(
     settings = replace(settings, folder=folder or settings.folder)
     plan = _Plan(None if database is None else _checked_address(database), keep, scale, traffic)
     with Ending() as ending, ExitStack() as kept:
+        ending.hold()
         recording, is_kept = _recording(kept, settings)
         try:
             ended, failed = _run(plan, recording, ending)
@@ -92,7 +97,8 @@ def demo(
                 everything=everything,
             )
         except Ended as stopped:
-            _say_what_is_kept(recording, is_kept)
+            if not _say_what_is_kept(recording, is_kept):
+                click.echo("unslow: stopped before anything was recorded", err=True)
             ctx.exit(stopped.exit_code)
         except UnslowError:
             _say_what_is_kept(recording, is_kept)
@@ -120,7 +126,7 @@ def _checked_address(text: str) -> str:
     Raises:
         DemoError: it is none.
     """
-    shown = _SECRET.sub("***", text)
+    shown = _masked(text)
     try:
         parts = urlsplit(text)
         scheme = parts.scheme.partition("+")[0]
@@ -135,6 +141,11 @@ def _checked_address(text: str) -> str:
             " used where the server offers it."
         )
     return parts._replace(scheme="postgresql").geturl()
+
+
+def _masked(text: str) -> str:
+    """An address without its password; rather too much is taken out of it than too little."""
+    return _SECRET.sub("***", text)
 
 
 def _recording(kept: ExitStack, settings: Settings) -> tuple[Recording, bool]:
@@ -156,16 +167,21 @@ def _run(plan: _Plan, recording: Recording, ending: Ending) -> tuple[Ended | Non
     """
     ended: Ended | None = None
     with ExitStack() as stack:
+        stack.enter_context(recording)
         try:
-            stack.enter_context(recording)
+            ending.release()
             url = stack.enter_context(_database(plan))
             app = stack.enter_context(_served(url, recording))
             failed = _send_traffic(url, app, plan.traffic)
             if plan.keep:
                 ended = _keep(app, url, plan)
+        except Ended:
+            click.echo("unslow: ending what the demo has started", err=True)
+            raise
         finally:
             ending.hold()
-    ending.release()
+    if ended is None:
+        ending.release()
     return ended, failed
 
 
@@ -198,3 +214,152 @@ def _own_database() -> Iterator[str]:
             server = stack.enter_context(embedded_server())
             url = server.create_database("blog")
         yield url
+
+
+def _check_reachable(url: str) -> None:
+    """Checks that the database answers, before anything waits for it without end.
+
+    Raises:
+        DemoError: it does not.
+    """
+    import psycopg
+
+    try:
+        psycopg.connect(url, connect_timeout=_CONNECTS_WITHIN_S).close()
+    except psycopg.Error as error:
+        raise DemoError(
+            f"--database {_masked(url)} cannot be used: {_first_line(error)}. Give the"
+            f" address of an empty database on a running PostgreSQL: {_EXAMPLE}"
+        ) from error
+
+
+def _try_to_clear(url: str, clear: Callable[[str], None]) -> None:
+    try:
+        clear(url)
+    except DemoError as error:
+        click.echo(f"unslow: {error}", err=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")
+
+
+@contextmanager
+def _served(url: str, recording: Recording) -> Iterator[DemoApp]:
+    """The demo's app, recorded as `unslow run` would record it."""
+    from ..demo.stub import start_stub
+
+    with start_stub() as stub:
+        environment = {
+            **recording.environment(os.environ),
+            "UNSLOW_DEMO_DATABASE_URL": url,
+            "UNSLOW_DEMO_STUB_URL": stub,
+        }
+        with serving(environment) as app:
+            with progress("Starting the app"):
+                app.wait_until_it_answers()
+            yield app
+
+
+def _send_traffic(url: str, app: DemoApp, share: float) -> str:
+    """Asks every endpoint, alone and together with others.
+
+    Returns:
+        A message about the requests that failed; empty when none did.
+
+    Raises:
+        DemoError: the app ended.
+    """
+    from ..demo.traffic import USERS_TOGETHER, plan
+
+    # Planned before, as the plan reads the database.
+    rounds = [
+        (users, words, plan(url, users))
+        for users, words in ((1, "alone"), (USERS_TOGETHER, f"with {USERS_TOGETHER} users"))
+    ]
+    wrong: Counter[str] = Counter()
+    for users, words, requests in rounds:
+        wrong += _send_round(app, requests[: max(1, round(len(requests) * share))], users, words)
+    if not wrong:
+        return ""
+    kinds = ", ".join(f"{count:,} x {kind}" for kind, count in wrong.most_common())
+    return (
+        f"{wrong.total():,} of the demo's requests failed ({kinds}), so the report does not show"
+        f" what it should: {_why_failed(url, app)}. Start the demo again."
+    )
+
+
+def _why_failed(url: str, app: DemoApp) -> str:
+    import psycopg
+
+    try:
+        psycopg.connect(url, connect_timeout=_CONNECTS_WITHIN_S).close()
+    except psycopg.Error as error:
+        return f"the database does not answer any more ({_first_line(error)})"
+    said = app.last_lines(1)
+    return f"the app wrote last {said[0].strip()!r}" if said else "the app wrote nothing about it"
+
+
+def _send_round(app: DemoApp, requests: Sequence[Request], users: int, words: str) -> Counter[str]:
+    """Sends some of the traffic; what went wrong, and how often."""
+    from ..demo.traffic import send
+
+    with progress(f"Asking each endpoint, {words}") as update:
+
+        def answered(_route: str, share: float) -> None:
+            app.check()
+            update(share)
+
+        sent = send(app.address, requests, users, answered)
+    if sent.not_sent_count:
+        click.echo(
+            f"unslow: {sent.not_sent_count:,} of {sent.requests_count:,} requests {words} were left"
+            " out: this machine is too busy to send them in time",
+            err=True,
+        )
+    wrong = Counter({f"status {status}": count for status, count in sent.statuses if status >= 400})
+    wrong.update(dict(sent.errors))
+    return wrong
+
+
+def _keep(app: DemoApp, url: str, plan: _Plan) -> Ended:
+    """Leaves everything as it is until Ctrl-C.
+
+    Raises:
+        DemoError: the app ended by itself.
+    """
+    shown = url if plan.database is None else _masked(url)
+    click.echo(f"unslow: the app is at {app.address}/docs and its database at {shown}", err=True)
+    click.echo("unslow: Ctrl-C ends both and prints the report", err=True)
+    try:
+        while True:
+            app.check()
+            time.sleep(_LOOK_EVERY_S)
+    except Ended as ended:
+        return ended
+
+
+def _say_what_is_kept(recording: Recording, is_kept: bool) -> bool:
+    """Says how to see what was recorded before the demo came to its end; whether there is any."""
+    count = requests_kept(recording.folder, recording.run) if is_kept else 0
+    if count:
+        click.echo(
+            f"unslow: {count:,} requests were recorded until then; see them with:"
+            f" {_report_command(recording)}",
+            err=True,
+        )
+    return bool(count)
+
+
+def _say_what_is_next(recording: Recording, is_kept: bool) -> None:
+    if is_kept:
+        click.echo(
+            f"unslow: every line of it: {_report_command(recording)} --all; your own app:"
+            " unslow run MODULE:APP",
+            err=True,
+        )
+
+
+def _report_command(recording: Recording) -> str:
+    is_usual = str(recording.folder) == os.path.abspath(load().folder)
+    return "unslow report" if is_usual else f"unslow report --folder {recording.folder}"

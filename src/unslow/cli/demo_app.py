@@ -20,7 +20,6 @@ _STARTS_WITHIN_S: Final = 20.0
 _ENDS_WITHIN_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
 _LAST_LINES: Final = 15
-_AGAIN: Final = "Start the demo again; if it stays so, those lines say what to mend"
 
 # It listens at a socket that it is given, so nobody can take the port in between. Its standard
 # input closes when we are gone, also after a SIGKILL.
@@ -58,7 +57,7 @@ class DemoApp:
         if self._process.poll() is not None:
             raise DemoError(
                 f"The demo's app {_how_it_ended(self._process.returncode)} while it was asked."
-                f" {_AGAIN}.{self.last_lines()}"
+                f" {self._advice()}"
             )
 
     def wait_until_it_answers(self) -> None:
@@ -72,7 +71,7 @@ class DemoApp:
             if self._process.poll() is not None:
                 raise DemoError(
                     f"The demo's app {_how_it_ended(self._process.returncode)} before it served."
-                    f" {_AGAIN}.{self.last_lines()}"
+                    f" {self._advice()}"
                 )
             try:
                 socket.create_connection((_HOST, self._port), timeout=1).close()
@@ -81,17 +80,19 @@ class DemoApp:
             else:
                 return
         raise DemoError(
-            f"The demo's app did not answer within {_STARTS_WITHIN_S:.0f} s. {_AGAIN}."
-            f"{self.last_lines()}"
+            f"The demo's app did not answer within {_STARTS_WITHIN_S:.0f} s. {self._advice()}"
         )
 
-    def last_lines(self) -> str:
-        """What it wrote last, behind a line break, for the end of a message."""
+    def last_lines(self, count: int = _LAST_LINES) -> list[str]:
+        """What it wrote last."""
         self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
+        return self._log.read().decode(errors="replace").splitlines()[-count:]
+
+    def _advice(self) -> str:
+        lines = self.last_lines()
         if not lines:
-            return "\nIt wrote nothing."
-        return "\n".join(["\nIts last lines:", *(f"  {line}" for line in lines)])
+            return "It wrote nothing; start the demo again."
+        return "\n  ".join(["Mend what its last lines name, and start the demo again:", *lines])
 
     def end(self) -> None:
         """Ends it: asked first, then without asking."""

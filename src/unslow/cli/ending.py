@@ -32,6 +32,7 @@ class Ending:
 
     def __init__(self) -> None:
         self._held = False
+        self._asked_for = 0
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Ending:
@@ -50,13 +51,20 @@ class Ending:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` gave us
 
     def hold(self) -> None:
-        """From now on signals do nothing: what runs is ended already, in bounded time."""
+        """From now on a signal waits: what runs ends by itself, and leaves nothing half done."""
         self._held = True
 
     def release(self) -> None:
-        """From now on signals raise again."""
+        """From now on signals raise again, and the one that waited does so now.
+
+        Raises:
+            Ended: a signal came while it was held.
+        """
         self._held = False
+        if self._asked_for:
+            raise Ended(self._asked_for)
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
+        self._asked_for = number
         if not self._held:
             raise Ended(number)

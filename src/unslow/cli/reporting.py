@@ -16,6 +16,7 @@ from ..report.as_json import json_text
 from ..report.as_text import print_report
 from ..report.live import LiveReport, is_screen
 from ..report.progress import progress
+from ..store import reading
 
 _PERIOD_S = 2.0
 
@@ -43,6 +44,15 @@ def show_report(
         click.echo(json_text(report))
     else:
         print_report(report, Console(stderr=not on_stdout), everything=everything)
+
+
+def requests_kept(store_folder: Path, run: str) -> int:
+    """How many requests of a run a later report can show."""
+    try:
+        with reading(store_folder) as reader:
+            return reader.traces_count(run)
+    except UnslowError:
+        return 0
 
 
 @contextmanager

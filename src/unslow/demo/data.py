@@ -1,4 +1,4 @@
-"""Creates the tables of the demo and fills them."""
+"""Creates the tables of the demo, fills them, and drops them again."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from ..errors import DemoError
 from .models import Base
 from .rows import Counts, counts, inserts
 
+DROPPED_WITHIN_S = 5
 LOADED_SHARE = 0.7
 """How much of the time passes before the keys and indexes are made."""
 
@@ -30,17 +31,43 @@ def fill(
     Raises:
         DemoError: The database is not reachable, or has tables of these names.
     """
-    address = make_url(url)
-    where = f"{address.host}:{address.port or 5432}/{address.database}"
-    engine = create_engine(address.set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    engine, where = _engine(url)
     try:
         _fill(engine, where, counts(scale), on_progress or _ignore)
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise DemoError(
-            f"The demo's data could not be written to {where}: {reason}. "
+            f"The demo's data could not be written to {where}: {_reason(error)}. "
             "It wants a running PostgreSQL and the right to create tables there."
         ) from error
+
+
+def clear(url: str) -> None:
+    """Drops the tables that `fill` has made.
+
+    Raises:
+        DemoError: The database is not reachable, or somebody else uses the tables.
+    """
+    engine, where = _engine(url)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{DROPPED_WITHIN_S}s'"))
+            Base.metadata.drop_all(connection)
+    except SQLAlchemyError as error:
+        raise DemoError(
+            f"The demo's tables stay in {where}: {_reason(error)}. "
+            f"Drop them there: {', '.join(sorted(Base.metadata.tables))}."
+        ) from error
+
+
+def _engine(url: str) -> tuple[Engine, str]:
+    """What speaks to the database, and how messages call it: without a password."""
+    address = make_url(url)
+    where = f"{address.host}:{address.port or 5432}/{address.database}"
+    return create_engine(address.set(drivername="postgresql+psycopg"), poolclass=NullPool), where
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0].rstrip(".")
 
 
 def _ignore(_what: str, _share: float) -> None:

@@ -7,7 +7,6 @@ when its parent dies.
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -33,7 +32,12 @@ def start_stub() -> Iterator[str]:
         DemoError: The process did not start.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Ctrl-C reaches all that a terminal runs; this process ends when its parent has finished.
+        start_new_session=True,
     )
     with process:
         try:
@@ -125,6 +129,4 @@ def _response(status: str, content: dict[str, object], *, keep: bool) -> bytes:
 
 
 if __name__ == "__main__":
-    # Ctrl-C reaches the whole terminal; this process ends when its parent has finished.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(_serve())

@@ -66,8 +66,6 @@ def install(installation: Installation) -> None:
     replace(connection.Connection, "_get_statement", driver.preparing)
     for name in ("reset", "close"):
         replace(connection.Connection, name, driver.housekeeping)
-    for name in ("prepare", "query", "bind", "bind_execute", "bind_execute_many", "execute"):
-        replace(protocol.Protocol, name, driver.waiting)
     for name in ("query", "copy_in", "copy_out"):
         replace(protocol.Protocol, name, driver.message_with_text)
     for name in ("bind", "bind_execute", "bind_execute_many"):
@@ -113,8 +111,11 @@ class _Driver:
         start_ns: int,
         statement: OpenStatement | None,
         result: Any = None,
+        protocol: Any = None,
     ) -> None:
         end_ns = clock()
+        if protocol is not None and end_ns - start_ns > LEAST_WAIT_NS:
+            self._arrived(lane, protocol, start_ns)
         try:
             index = place = None
             if statement is None:
@@ -140,11 +141,9 @@ class _Driver:
     def whole_call(self, original: Call) -> Call:
         many = original.__name__ == "_executemany"
 
-        @wraps(original)
-        async def call(connection: Any, query: Any, args: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(connection, query, args, *rest, **options)
+        async def call(
+            lane: Lane, connection: Any, query: Any, args: Any, *rest: Any, **options: Any
+        ) -> Any:
             statement = self._begin(lane, query, args)
             if many and statement is not None and isinstance(args, list | tuple):
                 statement.executions_count = len(args)
@@ -155,17 +154,13 @@ class _Driver:
                 result = await original(connection, query, args, *rest, **options)
             finally:
                 lane.inside_sql -= 1
-                self._end(lane, SQL, start, statement, result)
+                self._end(lane, SQL, start, statement, result, connection._protocol)
             return result
 
-        return call
+        return _recorded(original, call)
 
     def preparing(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(connection: Any, query: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(connection, query, *rest, **options)
+        async def call(lane: Lane, connection: Any, query: Any, *rest: Any, **options: Any) -> Any:
             lane.inside_sql += 1
             start = clock()
             try:
@@ -173,25 +168,22 @@ class _Driver:
             finally:
                 lane.inside_sql -= 1
                 # Parsed only: time, but no statement as long as it is not executed.
-                self._end(lane, SQL, start, None)
+                self._end(lane, SQL, start, None, None, connection._protocol)
 
-        return call
+        return _recorded(original, call)
 
     def housekeeping(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(connection: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(connection, **options)
+        async def call(lane: Lane, connection: Any, **options: Any) -> Any:
             lane.inside_sql += 1
             start = clock()
             try:
                 return await original(connection, **options)
             finally:
                 lane.inside_sql -= 1
+                self._arrived(lane, connection._protocol, start)
                 self._connected(lane, start, connection)
 
-        return call
+        return _recorded(original, call)
 
     def connecting(self, original: Call) -> Call:
         @wraps(original)
@@ -224,23 +216,6 @@ class _Driver:
 
     # The protocol
 
-    def waiting(self, original: Call) -> Call:
-        """For messages that are answered: whoever records them, the socket is known here."""
-
-        @wraps(original)
-        async def call(protocol: Any, *args: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None:
-                return await original(protocol, *args, **options)
-            start = clock()
-            try:
-                return await original(protocol, *args, **options)
-            finally:
-                if clock() - start > LEAST_WAIT_NS:
-                    self._arrived(lane, protocol, start)
-
-        return call
-
     def _arrived(self, lane: Lane, protocol: Any, start_ns: int) -> None:
         try:
             note_arrival(lane, self._sockets.get(protocol), start_ns)
@@ -248,28 +223,22 @@ class _Driver:
             self._broke(error)
 
     def message_with_text(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(protocol: Any, text: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(protocol, text, *rest, **options)
+        async def call(lane: Lane, protocol: Any, text: Any, *rest: Any, **options: Any) -> Any:
             statement = self._begin(lane, text, None)
             start = clock()
             try:
                 return await original(protocol, text, *rest, **options)
             finally:
-                self._end(lane, SQL, start, statement)
+                self._end(lane, SQL, start, statement, None, protocol)
 
-        return call
+        return _recorded(original, call)
 
     def message_with_state(self, original: Call) -> Call:
         many = original.__name__ == "bind_execute_many"
 
-        @wraps(original)
-        async def call(protocol: Any, state: Any, args: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(protocol, state, args, *rest, **options)
+        async def call(
+            lane: Lane, protocol: Any, state: Any, args: Any, *rest: Any, **options: Any
+        ) -> Any:
             statement = self._begin(lane, state.query, args)
             if many and statement is not None and isinstance(args, list | tuple):
                 statement.executions_count = len(args)
@@ -281,10 +250,10 @@ class _Driver:
             try:
                 result = await original(protocol, state, args, *rest, **options)
             finally:
-                self._end(lane, SQL, start, statement, result)
+                self._end(lane, SQL, start, statement, result, protocol)
             return result
 
-        return call
+        return _recorded(original, call)
 
     def _keep(self, lane: Lane, portal: str, statement: OpenStatement) -> None:
         if len(self._portals) >= _PORTALS_KEPT:
@@ -296,11 +265,7 @@ class _Driver:
         return known[1] if known is not None and known[0] == lane.trace.number else None
 
     def further_rows(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(protocol: Any, state: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(protocol, state, *rest, **options)
+        async def call(lane: Lane, protocol: Any, state: Any, *rest: Any, **options: Any) -> Any:
             statement = self._kept(lane, rest[0] if rest else options.get("portal_name"))
             result = None
             start = clock()
@@ -309,35 +274,30 @@ class _Driver:
             finally:
                 if statement is None:
                     # Whoever recorded it counts its rows.
-                    self._end(lane, ROWS, start, _recorded_above(lane, state.query))
+                    above = _recorded_above(lane, state.query)
+                    self._end(lane, ROWS, start, above, None, protocol)
                 else:
-                    self._end(lane, ROWS, start, statement, result)
+                    self._end(lane, ROWS, start, statement, result, protocol)
             return result
 
-        return call
+        return _recorded(original, call)
 
     def closing_portal(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(protocol: Any, portal_name: Any, *rest: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(protocol, portal_name, *rest, **options)
+        async def call(
+            lane: Lane, protocol: Any, portal_name: Any, *rest: Any, **options: Any
+        ) -> Any:
             statement = self._kept(lane, portal_name)
             self._portals.pop(portal_name, None)
             start = clock()
             try:
                 return await original(protocol, portal_name, *rest, **options)
             finally:
-                self._end(lane, ROWS, start, statement)
+                self._end(lane, ROWS, start, statement, None, protocol)
 
-        return call
+        return _recorded(original, call)
 
     def skipped_rows(self, original: Call) -> Call:
-        @wraps(original)
-        async def call(cursor: Any, *args: Any, **options: Any) -> Any:
-            lane = LANE.get()
-            if lane is None or lane.inside_sql:
-                return await original(cursor, *args, **options)
+        async def call(lane: Lane, cursor: Any, *args: Any, **options: Any) -> Any:
             statement = self._kept(lane, cursor._portal_name)
             lane.inside_sql += 1
             start = clock()
@@ -347,7 +307,24 @@ class _Driver:
                 lane.inside_sql -= 1
                 self._end(lane, ROWS, start, statement)
 
-        return call
+        return _recorded(original, call)
+
+
+def _recorded(original: Call, record: Call) -> Call:
+    """The way into `record` while a request is open that no outer probe records already.
+
+    Not an `async def`: else each message of a statement that SQLAlchemy records would go through
+    one more coroutine.
+    """
+
+    @wraps(original)
+    def call(*args: Any, **options: Any) -> Any:
+        lane = LANE.get()
+        if lane is None or lane.inside_sql:
+            return original(*args, **options)
+        return record(lane, *args, **options)
+
+    return call
 
 
 def _recorded_above(lane: Lane, text: str) -> OpenStatement | None:
