@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -135,6 +136,24 @@ def test_of_a_function_a_traced_one_comes_back(tmp_path: Path) -> None:
     assert 1 == len(traces(tmp_path))
 
 
+def test_an_app_may_return_a_task_instead_of_being_a_coroutine(tmp_path: Path) -> None:
+    def starts_a_task(scope: Any, receive: Any, send: Any) -> Any:
+        return asyncio.ensure_future(plain_app(scope, receive, send))
+
+    ask(unslow.install(starts_a_task))
+
+    assert [200] == [trace.status for trace in traces(tmp_path)]
+
+
+def test_what_an_app_returns_reaches_its_server() -> None:
+    async def returns(scope: Any, receive: Any, send: Any) -> Any:
+        return 123
+
+    app = unslow.install(returns)
+
+    assert 123 == asyncio.run(app({"type": "http", "method": "GET"}, None, None))
+
+
 def test_an_app_within_an_app_opens_no_second_trace(tmp_path: Path) -> None:
     inner = unslow.install(Wrapped())
 
@@ -176,8 +195,8 @@ def test_stopping_gives_everything_back() -> None:
             *threading.enumerate(),
             FastAPI.__call__,
             FastAPI.__mro__[1].__call__,
-            Config.load,
             Config.load_app,
+            Server.startup,
             Server.shutdown,
             recorder.recording,
             recorder.on_app,

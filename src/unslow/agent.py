@@ -476,8 +476,8 @@ def _end_with_multiprocessing(end: Any) -> None:
 def _traced_call(original: Any) -> Any:
     from .record.middleware import call_traced
 
-    async def __call__(app: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807  # it replaces a method of this name
-        await call_traced(MethodType(original, app), recorder, scope, receive, send)
+    async def __call__(app: Any, scope: Scope, receive: Receive, send: Send) -> Any:  # noqa: N807  # it replaces a method of this name
+        return await call_traced(MethodType(original, app), recorder, scope, receive, send)
 
     return __call__
 

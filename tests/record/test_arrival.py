@@ -223,7 +223,16 @@ def test_a_unix_socket_has_no_arrival(bench: Bench, tmp_path: Any) -> None:
     assert all(step[3] == 0 for step in trace.root.steps)
 
 
-@pytest.mark.parametrize("source", [None, -1, object()])
+class Closed:
+    """A socket of uvloop whose transport has been closed."""
+
+    family = socket.AF_INET
+
+    def getsockopt(self, *_: Any) -> bytes:
+        raise ValueError("negative file descriptor")
+
+
+@pytest.mark.parametrize("source", [None, -1, object(), Closed()])
 def test_what_is_no_socket_is_left_alone(bench: Bench, source: Any) -> None:
     async def request() -> None:
         lane = LANE.get()

@@ -88,8 +88,8 @@ def _age_ms(source: Any) -> int | None:
             return _age_of(source)
         with _opened(source) as copy:
             return _age_of(copy)
-    except (AttributeError, OSError):
-        # Closed meanwhile, not TCP, or an object that only looks like a socket.
+    except (AttributeError, OSError, ValueError):
+        # Closed meanwhile (a ValueError of uvloop's sockets), not TCP, or only like a socket.
         return None
 
 

@@ -15,16 +15,16 @@ _MOUNTS: Final = "unslow.mounts"
 """The key in a scope under which the templates of the mounts passed so far stand."""
 
 
-def opening(recorder: Recorder) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Any]]:
+def opening(recorder: Recorder) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Any]]:
     """Makes a framework's own `__call__` open a trace, unless an outer layer has opened one."""
 
-    def make(original: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    def make(original: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
         @functools.wraps(original)
-        async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807  # it replaces a method of this name
+        async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> Any:  # noqa: N807  # it replaces a method of this name
             if MARK in scope:
-                await original(self, scope, receive, send)
-            else:
-                await call_traced(MethodType(original, self), recorder, scope, receive, send)
+                return await original(self, scope, receive, send)
+            app = MethodType(original, self)
+            return await call_traced(app, recorder, scope, receive, send)
 
         return __call__
 

@@ -15,7 +15,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 MARK = "unslow"
 """The key in a scope under which the open trace stands: a sub-application opens no second one."""
@@ -31,8 +31,8 @@ class TraceMiddleware:
         self.app = app
         self.recorder = recorder
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await call_traced(self.app, self.recorder, scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        return await call_traced(self.app, self.recorder, scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         # Servers and test clients look for attributes of the app, such as its state. A copy is
@@ -44,30 +44,34 @@ class TraceMiddleware:
 
 async def call_traced(
     app: Application, recorder: Recorder, scope: Scope, receive: Receive, send: Send
-) -> None:
-    """Calls an application for one scope, under a trace of its own when it is a new request."""
+) -> Any:
+    """Calls an application for one scope, under a trace of its own when it is a new request.
+
+    Returns:
+        What the application does: nothing, or a mistake that its server complains of.
+    """
     if scope["type"] != "http" or MARK in scope or not recorder.recording:
-        await app(scope, receive, send)
-        return
+        return await app(scope, receive, send)
     outer = LANE.get()
     if outer is not None and outer.trace.response_end_ns == 0 and outer.trace.end_ns == 0:
         # An app that calls another one in-process: part of the request that is open.
-        await app(scope, receive, send)
-        return
+        return await app(scope, receive, send)
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         # Another kind of loop, such as trio's, whose tasks nobody could drive.
         recorder.cover("event loop", "off", "it is not asyncio's")
-        await app(scope, receive, send)
-        return
+        return await app(scope, receive, send)
     watch(loop)
     trace = OpenTrace(scope["method"], recorder.slices_per_trace)
     exchange = Exchange(trace, receive, send)
     scope[MARK] = trace
     token = LANE.set(trace.root)
     try:
-        await Steps(app(scope, exchange.receive, exchange.send), trace.root, enter=False)  # type: ignore[arg-type]
+        work: Any = app(scope, exchange.receive, exchange.send)
+        if not hasattr(work, "send"):
+            work = _awaiting(work)
+        return await Steps(work, trace.root, enter=False)
     except BaseException as error:
         trace.error = type(error).__qualname__
         raise
@@ -75,6 +79,11 @@ async def call_traced(
         LANE.reset(token)
         trace.close()
         recorder.keep(trace, scope)
+
+
+async def _awaiting(work: Awaitable[Any]) -> Any:
+    """Makes a coroutine of what can be awaited only, such as a task that an app returns."""
+    return await work
 
 
 class Exchange:

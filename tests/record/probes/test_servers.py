@@ -30,8 +30,16 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn carries no types
 
 
 def by_uvicorn() -> tuple[Any, str]:
-    config = Config(app, proxy_headers=False, log_config=None)
-    config.load()
+    config = Config(app, proxy_headers=False, lifespan="off", log_config=None, port=0)
+    server = Server(config)
+
+    async def start_and_stop() -> None:
+        config.load()
+        server.lifespan = config.lifespan_class(config)
+        await server.startup()
+        await server.shutdown()
+
+    asyncio.run(start_and_stop())
     return config, "loaded_app"
 
 
@@ -65,6 +73,15 @@ def test_an_app_is_traced_where_a_server_keeps_it_and_given_back_afterwards(
     assert [server] == told
     assert "on" == bench.recorder.coverage[f"server {server}"].state
     assert app is getattr(owner, name)
+
+
+def test_a_configuration_of_uvicorn_that_is_only_loaded_keeps_its_app(bench: Bench) -> None:
+    bench.install("servers")
+    config = Config(app, proxy_headers=False, log_config=None)
+
+    config.load()
+
+    assert app is config.loaded_app
 
 
 def test_granian_is_handed_a_traced_app(bench: Bench) -> None:

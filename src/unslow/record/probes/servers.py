@@ -22,18 +22,29 @@ def install(installation: Installation, module: str) -> None:
 
 
 def _uvicorn_config(installation: Installation, module: Any) -> None:
-    """Since uvicorn 0.13 `load` leaves in `loaded_app` what every protocol calls."""
-    require(module.Config, "load", "self")
-    installation.patches.replace(
-        module.Config, "load", _behind(installation, "loaded_app", "uvicorn")
-    )
     if hasattr(module.Config, "load_app"):
         installation.patches.replace(module.Config, "load_app", _noting_failure(installation))
 
 
 def _uvicorn_server(installation: Installation, module: Any) -> None:
-    """After its last request uvicorn dies of the signal that stopped it: `atexit` never runs."""
+    """Every protocol calls what stands in its configuration's `loaded_app`, since uvicorn 0.13.
+
+    It is exchanged when a server starts, not when it is loaded: others may load a configuration
+    and look for their own app in it. After its last request uvicorn dies of the signal that stopped
+    it: `atexit` never runs.
+    """
+    require(module.Server, "startup", "self", "sockets")
     require(module.Server, "shutdown", "self")
+
+    def make_startup(original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)
+        async def startup(self: Any, *args: Any, **kwargs: Any) -> Any:
+            _take(installation, getattr(self, "config", None), "loaded_app", "uvicorn")
+            return await original(self, *args, **kwargs)
+
+        return startup
+
+    installation.patches.replace(module.Server, "startup", make_startup)
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -97,17 +108,22 @@ def _behind(
         @functools.wraps(original)
         def load(self: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(self, *args, **kwargs)
-            app = getattr(self, name, None)
-            if app is not None:
-                traced = _traced(installation, app, server)
-                if traced is not app:
-                    setattr(self, name, traced)
-                    _give_back_on_undo(installation, self, name, traced)
+            _take(installation, self, name, server)
             return result
 
         return load
 
     return make
+
+
+def _take(installation: Installation, owner: Any, name: str, server: str) -> None:
+    """Puts the traced app where the attribute `name` of a server's object holds the app."""
+    app = getattr(owner, name, None)
+    if app is not None:
+        traced = _traced(installation, app, server)
+        if traced is not app:
+            setattr(owner, name, traced)
+            _give_back_on_undo(installation, owner, name, traced)
 
 
 def _give_back_on_undo(

@@ -24,7 +24,7 @@ class PrivateName(NamedTuple):
 
 
 KNOWN_VERSIONS: Final = ("2.0", "2.1")
-"""Every name below was found, with its arguments, in 2.0.0, 2.0.20, 2.0.36, 2.0.58, 2.1.0, 2.1.9."""
+"""Looked at, with what functions take: 2.0.0, 2.0.20, 2.0.36, 2.0.58, 2.1.0, 2.1.9."""
 
 CONNECT: Final = PrivateName(
     "sqlalchemy.pool.base", "_ConnectionRecord._ConnectionRecord__connect", ("self",)
