@@ -16,7 +16,7 @@ from . import __version__
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
 from .model.trace import Coverage, Process, Trace
 from .record.blame import LoopLedger, merged_blocked, merged_holders, pool_holders
-from .record.endpoints import Seen, endpoints_of
+from .record.endpoints import Seen, endpoints_of, kept_of
 from .record.receipt import receipt_of
 from .store import Recorded, StoreMissingError, reading
 
@@ -86,7 +86,7 @@ def report_of(
         cost = one.process.slice_cost_ns
         receipts = []
         for trace in traces:
-            receipts.append(receipt_of(trace, cost))
+            receipts.append(kept_of(receipt_of(trace, cost)))
             tell.one()
         ledger = LoopLedger(traces, one.stalls)
         waits = []
@@ -158,13 +158,13 @@ def _alone(traces: Sequence[Trace]) -> list[bool]:
 
 
 def _open_counts(traces: Sequence[Trace]) -> list[int]:
-    """For each trace, how many were open when it began, itself included."""
+    """For each trace, how many waited for their response when it began, itself included."""
     counts = [1] * len(traces)
     ends: list[int] = []
     for index in sorted(range(len(traces)), key=lambda index: traces[index].start_ns):
         while ends and ends[0] <= traces[index].start_ns:
             heappop(ends)
-        heappush(ends, traces[index].end_ns)
+        heappush(ends, traces[index].response_end_ns)
         counts[index] = len(ends)
     return counts
 
@@ -198,7 +198,10 @@ def _notes(endpoints: Sequence[Endpoint], recorded: Sequence[Recorded]) -> tuple
     older = sum(one.older_count for one in recorded)
     if older:
         newest = sum(len(one.traces) for one in recorded)
-        notes.append(f"Only the newest {newest:,} of {newest + older:,} requests were looked at.")
+        notes.append(
+            f"Only the newest {newest:,} of {newest + older:,} requests were looked at; for all of"
+            f" them: unslow report --newest {newest + older}."
+        )
     damaged = sum(one.damaged_count for one in recorded)
     if damaged:
         notes.append(

@@ -81,6 +81,15 @@ class Settings:
             least=0.1,
         ),
     )
+    report_traces: int = field(
+        default=10_000,
+        metadata=_row(
+            "How many traces of a run a report looks at, the newest ones; each takes about 25 kB of"
+            " memory meanwhile.",
+            unit="traces",
+            least=1,
+        ),
+    )
     own: tuple[str, ...] = field(
         default=(),
         metadata=_row(

@@ -137,7 +137,7 @@ def _add_deeds(app: FastAPI, world: World) -> None:
     @app.get("/many-objects")
     async def load_many_objects() -> int:
         with endpoint():
-            return await many_objects(world)
+            return many_objects(world)
 
     @app.get("/sequence/{first}/{second}")
     async def sequence(first: str, second: str) -> str:

@@ -78,21 +78,20 @@ def test_serialization_of_a_large_answer(stage: Stage) -> None:
 
 
 def test_many_objects_are_hydration(stage: Stage) -> None:
-    # The app sees the time from the first object to the last; what comes before and behind is
-    # hydration or the ORM's.
+    # The app sees the time from the first object to the last; around it SQLAlchemy fetches rows,
+    # prepares and ends the transaction, and only the whole of that is known.
+    around = ("hydration", "orm", "rows", "sql")
+
     def judge(seen: Sequence[Seen]) -> list[str]:
         found = lines(seen)
-        hydration = together(found, "hydration")
-        both = together(found, "hydration", "orm")
-        return [
-            *(line for line in wrong_lines(seen) if not line.startswith(("hydration", "orm"))),
-            *[str(hydration)] * (hydration.error_ms < -hydration.bound_ms),
-            *[str(both)] * (not both.is_right),
-        ]
+        hydration, all_of_it = together(found, "hydration"), together(found, *around)
+        wrong = [line for line in wrong_lines(seen) if not line.startswith(around)]
+        wrong += [str(hydration)] * (hydration.error_ms < -hydration.bound_ms)
+        return wrong + [str(all_of_it)] * (not all_of_it.is_right)
 
     seen = stage.alone(judge, "/many-objects")
 
-    assert line_ms(seen, "hydration") > 5 * line_ms(seen, "orm")
+    assert truth_ms(seen, "hydration") >= 2
 
 
 def test_a_client_that_sends_its_body_slowly(stage: Stage) -> None:
@@ -149,7 +148,8 @@ def test_who_waits_for_the_loop_knows_how_long_and_for_whom(stage: Stage, awaits
 
     seen = stage.measured(of_the_victims, victim, partial(get, "/culprit"))
 
-    assert truth_ms(seen[::2], "loop-busy") >= 5
+    # A thread that is done must first get the interpreter's lock from the culprit.
+    assert truth_ms(seen[::2], "loop-busy") >= 2
     for one, culprit in zip(seen[::2], seen[1::2], strict=True):
         found = waited(one, culprit)
         assert found.certain_ns / 1e6 == pytest.approx(one.line_ms("loop-busy"), abs=LEAST_MS)

@@ -6,6 +6,7 @@ from unslow.record.catalogue import PROBES
 
 def test_the_catalogue_of_probes_names_exactly_the_files_of_its_folder() -> None:
     folder = ROOT / "src" / "unslow" / "record" / "probes"
-    files = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    modules = [path.stem for path in folder.glob("*.py") if path.stem != "__init__"]
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
 
-    assert files == sorted(probe.name for probe in PROBES)
+    assert sorted(modules + packages) == sorted(probe.name for probe in PROBES)

@@ -91,6 +91,7 @@ def demo(
             show_report(
                 recording.folder,
                 recording.run,
+                newest_count=settings.report_traces,
                 target=TARGET,
                 as_json=as_json,
                 on_stdout=True,

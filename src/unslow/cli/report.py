@@ -11,15 +11,41 @@ from .reporting import show_report
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--all", "everything", is_flag=True, help="Leave out no endpoint and no line.")
-@click.option("--run", metavar="RUN", help="A run by the beginning of its name; else the newest.")
-@click.option("--folder", type=click.Path(file_okay=False), help="Folder of the store.")
-def report(as_json: bool, everything: bool, run: str | None, folder: str | None) -> None:
-    """Show a recorded run again: the newest, or the one that is named."""
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--run",
+    metavar="RUN",
+    help="A run, by the beginning of its name: the time at which it was started.  [default: the"
+    " newest]",
+)
+@click.option(
+    "--newest",
+    "newest_count",
+    type=click.IntRange(min=1),
+    metavar="COUNT",
+    help="Look at this many of its requests, the newest ones.  [default: 10000]",
+)
+@click.option(
+    "--folder", type=click.Path(file_okay=False), help="Folder of the store.  [default: .unslow]"
+)
+def report(
+    everything: bool,
+    as_json: bool,
+    run: str | None,
+    newest_count: int | None,
+    folder: str | None,
+) -> None:
+    """Show a recorded run again.
+
+    For each endpoint: how long its requests took, and on what line of the receipt every millisecond
+    went; then who blocked the event loop, who held a pool's connections, and what was recorded.
+    """
+    settings = load()
     show_report(
-        Path(folder or load().folder),
+        Path(folder or settings.folder),
         run,
+        newest_count=newest_count or settings.report_traces,
         as_json=as_json,
         on_stdout=True,
         everything=everything,

@@ -25,6 +25,7 @@ def show_report(
     store_folder: Path,
     run: str | None,
     *,
+    newest_count: int,
     target: str = "",
     as_json: bool = False,
     on_stdout: bool = False,
@@ -36,10 +37,13 @@ def show_report(
 
     Raises:
         StoreMissingError: there is no such run.
-        StoreFormatError: another version of unslow wrote the store.
+        StoreFormatError: another version of unslow wrote the store, or another program.
+        StoreDamagedError: the store cannot be read.
     """
     with progress("Working out the receipts") as update:
-        report = report_of_store(store_folder, run, target=target, on_progress=update)
+        report = report_of_store(
+            store_folder, run, target=target, newest_count=newest_count, on_progress=update
+        )
     if as_json:
         click.echo(json_text(report))
     else:

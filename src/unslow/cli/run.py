@@ -114,7 +114,13 @@ def _run(
     _check_start_up(target, exit_code, recording)
     _say_what_is_missing(child, recording, took_s)
     with contextlib.suppress(StoreMissingError):
-        show_report(recording.folder, recording.run, target=target, as_json=as_json)
+        show_report(
+            recording.folder,
+            recording.run,
+            newest_count=settings.report_traces,
+            target=target,
+            as_json=as_json,
+        )
     return exit_code
 
 

@@ -28,6 +28,8 @@ from .blame import Waited
 from .receipt import BLOCKS_LOOP, Piece, Receipt, after_response
 
 _DETAILED: Final = (OWN_CODE, REMOTE, CACHE, BLOCKING, POOL_WAIT, CONNECT, UNEXPLAINED)
+_USED: Final = frozenset((*_DETAILED, SQL, ROWS))
+"""The segments whose pieces are looked at again; the others are in the receipt's sums."""
 _SHORTEST_AFTER_MS: Final = 0.05
 _FEWEST_ALONE: Final = 3
 _FEWEST_CROWDED: Final = 5
@@ -44,6 +46,12 @@ class Seen(NamedTuple):
     open_count: int
     """Requests of its process that were open when it began, itself included."""
     slice_cost_ns: int
+
+
+def kept_of(receipt: Receipt) -> Receipt:
+    """The receipt with the pieces that are looked at again: without them many requests fit."""
+    pieces = tuple(piece for piece in receipt.pieces if piece.segment in _USED)
+    return replace(receipt, pieces=pieces)
 
 
 def endpoints_of(seen: Iterable[Seen]) -> tuple[Endpoint, ...]:

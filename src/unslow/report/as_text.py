@@ -15,6 +15,7 @@ from .card import head
 from .coverage import coverage_lines
 from .endpoints import endpoints
 from .page import Page
+from .summary import summary
 
 WIDTH: Final = 100
 _NARROWEST: Final = 60
@@ -60,6 +61,7 @@ def report_lines(
     page = Page(max(_NARROWEST, min(_WIDEST, width)), folder or Path.cwd(), everything)
     lines = [
         *head(report, page),
+        *summary(report, page),
         *endpoints(report, page),
         *blocked_lines(report.blocked, page),
         *holder_lines(report.holders, page),

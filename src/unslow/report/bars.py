@@ -53,6 +53,11 @@ FILLS: Final[Mapping[str, Fill]] = {
 _UNKNOWN: Final = Fill("+", "+", "default")
 
 
+def fill_of(name: str) -> Fill:
+    """How a segment is drawn, also one that this version does not know."""
+    return FILLS.get(name, _UNKNOWN)
+
+
 class Part(NamedTuple):
     """A line of a receipt as it is shown."""
 
@@ -106,7 +111,7 @@ def bar(receipt: Mapping[str, float], width: int) -> Text:
     parts = parts_of(receipt)
     line = Text()
     for part, count in zip(parts, cells_of([part.ms for part in parts], width), strict=True):
-        fill = FILLS.get(part.name, _UNKNOWN)
+        fill = fill_of(part.name)
         line.append(fill.sign * count, fill.colour)
     return line
 
@@ -115,7 +120,7 @@ def legend(receipt: Mapping[str, float], loop_busy_most_ms: float, width: int) -
     """The names and milliseconds of a bar's parts, each behind its sign."""
     items = []
     for name, ms in parts_of(receipt):
-        fill = FILLS.get(name, _UNKNOWN)
+        fill = fill_of(name)
         amount = bare_milliseconds(ms)
         most = bare_milliseconds(loop_busy_most_ms)
         if name == SEGMENTS[LOOP_BUSY] and loop_busy_most_ms > ms and most != amount:

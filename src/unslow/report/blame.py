@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.text import Text
 
 from ..model.report import Blocked, Holder
-from .lines import flow
+from .lines import Item, flow, one_line
 from .numbers import counted, interval, milliseconds
 from .page import MARGIN, Page, title
 
 _TOLD_COUNT: Final = 5
+_VICTIMS_COUNT: Final = 3
+_HOLDERS_COUNT: Final = 3
+_SMALLEST_POOL_SHARE: Final = 0.01
 _AMOUNT_WIDTH: Final = 13
 
 
@@ -47,17 +50,21 @@ def _held_for(one: Blocked) -> list[str]:
 
 
 def _victims(one: Blocked, page: Page) -> Iterator[Text]:
-    told = page.first(one.victims, _TOLD_COUNT)
-    for victim in told:
-        amount = interval(victim.least_ms, victim.most_ms)
-        items = [*page.items(victim.route), counted(victim.requests_count, "request")]
-        yield from _amount_row(amount, items, page)
-    left = one.victims[len(told) :]
-    if left:
-        least_ms = sum(victim.least_ms for victim in left)
-        most_ms = sum(victim.most_ms for victim in left)
-        routes = counted(len(left), "more route")
-        yield from _amount_row(interval(least_ms, most_ms), [f"in {routes}"], page)
+    """Those who waited: the longest in a line or two, or each on a line of its own."""
+    if page.everything:
+        for victim in one.victims:
+            amount = interval(victim.least_ms, victim.most_ms)
+            items = [*page.items(victim.route), counted(victim.requests_count, "request")]
+            yield from _amount_row(amount, items, page)
+        return
+    told = one.victims[:_VICTIMS_COUNT]
+    items = [
+        f"{one_line(victim.route)} {interval(victim.least_ms, victim.most_ms)}" for victim in told
+    ]
+    if len(told) < len(one.victims):
+        items.append(counted(len(one.victims) - len(told), "more route"))
+    if items:
+        yield from flow(items, page.width, first=" " * 2 * MARGIN, indent=2 * MARGIN)
 
 
 def holder_lines(holders: tuple[Holder, ...], page: Page) -> Iterator[Text]:
@@ -68,10 +75,15 @@ def holder_lines(holders: tuple[Holder, ...], page: Page) -> Iterator[Text]:
     pools: dict[str, list[Holder]] = defaultdict(list)
     for holder in holders:
         pools[holder.pool].append(holder)
+    waits = {pool: sum(holder.ms for holder in held) for pool, held in pools.items()}
+    smallest_ms = 0.0 if page.everything else _SMALLEST_POOL_SHARE * max(waits.values())
+    small = [ms for ms in waits.values() if ms < smallest_ms]
     for pool, held in pools.items():
-        whole = f"{milliseconds(sum(holder.ms for holder in held))} of waiting"
+        if waits[pool] < smallest_ms:
+            continue
+        whole = f"{milliseconds(waits[pool])} of waiting"
         yield from flow([*page.items(pool), whole], page.width, first=" " * MARGIN, indent=4)
-        told = page.first(held, _TOLD_COUNT)
+        told = page.first(held, _HOLDERS_COUNT)
         for holder in told:
             items = page.items(holder.route, place=holder.place) or ["no line is known"]
             yield from _amount_row(milliseconds(holder.ms), items, page)
@@ -79,8 +91,11 @@ def holder_lines(holders: tuple[Holder, ...], page: Page) -> Iterator[Text]:
         if left:
             left_ms = milliseconds(sum(holder.ms for holder in left))
             yield from _amount_row(left_ms, [f"in {len(left)} more"], page)
+    if small:
+        pools_left = counted(len(small), "more pool")
+        yield Text(f"{'':{MARGIN}}{pools_left} · {milliseconds(sum(small))} of waiting")
 
 
-def _amount_row(amount: str, items: list[str], page: Page) -> list[Text]:
+def _amount_row(amount: str, items: Sequence[Item], page: Page) -> list[Text]:
     first = f"{'':{2 * MARGIN}}{amount:>{_AMOUNT_WIDTH}}  "
     return flow(items, page.width, first=first, indent=len(first))

@@ -25,7 +25,7 @@ def head(report: Report, page: Page) -> Iterator[Text]:
         counted(len(report.endpoints), "route"),
         counted(requests_count, "request"),
         counted(report.processes_count, "process", "processes"),
-        _moment(report.created),
+        _moment(report.recorded or report.created),
     ]
     first = Text.assemble((f"unslow {report.unslow}", "bold"), SEPARATOR)
     yield from flow([item for item in looked_at if item], page.width, first=first, indent=MARGIN)

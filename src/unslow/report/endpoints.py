@@ -18,6 +18,7 @@ from .page import MARGIN, Page
 
 BARS_COUNT: Final = 12
 """Endpoints that are shown with a bar where not everything is told."""
+CULPRITS_COUNT: Final = 5
 _SMALLEST_SHARE: Final = 0.01
 _NOTED_GROWTH: Final = 1.1
 _ENOUGH_ROUTE_WIDTH: Final = 36
@@ -26,7 +27,7 @@ _ENOUGH_ROUTE_WIDTH: Final = 36
 def endpoints(report: Report, page: Page) -> Iterator[Text]:
     """The endpoints by total time: the first ones with bars, each other one on a line."""
     total_ms = sum(map(_total_ms, report.endpoints))
-    told = _told(report.endpoints, total_ms, page)
+    told = _told(report, total_ms, page)
     head = _Head(told, total_ms, page)
     for endpoint in told:
         yield Text()
@@ -39,12 +40,21 @@ def endpoints(report: Report, page: Page) -> Iterator[Text]:
         yield from _others(others, total_ms, page)
 
 
-def _told(found: Sequence[Endpoint], total_ms: float, page: Page) -> Sequence[Endpoint]:
-    """Those that get a bar: the first ones, without those that are quick and seldom asked."""
+def _told(report: Report, total_ms: float, page: Page) -> Sequence[Endpoint]:
+    """Those that get a bar: the first ones, without those that are quick and seldom asked.
+
+    Of the others, those that cost the others most by holding the event loop.
+    """
     if page.everything:
-        return found
+        return report.endpoints
     least_ms = _SMALLEST_SHARE * total_ms
-    return [one for one in found[:BARS_COUNT] if not is_quick(one) or _total_ms(one) >= least_ms]
+    culprits = {one.route for one in report.blocked[:CULPRITS_COUNT] if one.victims}
+    return [
+        one
+        for number, one in enumerate(report.endpoints)
+        if _name(one) in culprits
+        or (number < BARS_COUNT and (not is_quick(one) or _total_ms(one) >= least_ms))
+    ]
 
 
 class _Head:

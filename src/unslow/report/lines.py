@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
 from rich.text import Text
+
+Item = Text | str | tuple[str, ...]
+"""A part of a line; of several texts that say the same the longest that fits is taken."""
 
 ELLIPSIS: Final = "…"
 SEPARATOR: Final = " · "
@@ -17,6 +20,11 @@ _ITEM_TAIL: Final = 0.75
 _SPACE: Final = re.compile(r"\s+")
 _FIRST_FROM: Final = re.compile(r"[()]|\bFROM\b", re.IGNORECASE)
 _SELECT: Final = re.compile(r"SELECT(?: DISTINCT)? ", re.IGNORECASE)
+_INSERT: Final = re.compile(r"(INSERT INTO \S+ )\([^()]+\)", re.IGNORECASE)
+_RETURNING: Final = re.compile(r" RETURNING .*", re.IGNORECASE)
+_CAST: Final = re.compile(
+    r"\?::\w+(?: varying| precision| with(?:out)? time zone)?(?:\(\?\))?(?:\[\])*", re.IGNORECASE
+)
 
 
 def one_line(text: str) -> str:
@@ -61,17 +69,25 @@ def _fitting(characters: Iterable[str], width: int) -> int:
 
 
 def shorten_shape(shape: str, width: int) -> str:
-    """A statement's shape in at most `width` cells; the list of columns is the first to go."""
-    shape = one_line(shape)
+    """A statement's shape in at most `width` cells, without what drivers add.
+
+    The list of columns is the first to go, then the end: a reader knows a statement by its tables
+    and conditions.
+    """
+    shape = _CAST.sub("?", one_line(shape))
+    if cell_len(shape) > width:
+        shape = _without_columns(shape)
     if cell_len(shape) <= width:
         return shape
-    return shorten(_without_columns(shape), width)
+    cut = shorten(shape, width, tail=0)
+    words, space, _ = cut.rpartition(" ")
+    return f"{words} {ELLIPSIS}" if space else cut
 
 
 def _without_columns(shape: str) -> str:
     select = _SELECT.match(shape)
     if select is None:
-        return shape
+        return _RETURNING.sub(f" RETURNING {ELLIPSIS}", _INSERT.sub(rf"\1({ELLIPSIS})", shape))
     depth = 0
     for found in _FIRST_FROM.finditer(shape, select.end()):
         if found.group() in "()":
@@ -82,7 +98,7 @@ def _without_columns(shape: str) -> str:
 
 
 def flow(
-    items: Iterable[Text | str],
+    items: Iterable[Item],
     width: int,
     *,
     first: Text | str = "",
@@ -94,12 +110,13 @@ def flow(
     An item is never broken: it goes to the next line, and is shortened where it is too long for
     a line of its own. `indent` is that of all lines but the first.
     """
+    widest = max(1, width - indent)
     line = Text.assemble(first)
     lines = [line]
     begins = True
     for item in items:
-        text = shorten_text(item if isinstance(item, Text) else Text(item), max(1, width - indent))
         room = width - line.cell_len - (0 if begins else cell_len(separator))
+        text = shorten_text(_fitting_text(item, room, widest), widest)
         if text.cell_len > room and line.plain.strip():
             line = Text(" " * indent)
             lines.append(line)
@@ -107,6 +124,18 @@ def flow(
         line.append_text(text if begins else Text.assemble(separator, text))
         begins = False
     return lines
+
+
+def _fitting_text(item: Item, room: int, widest: int) -> Text:
+    """The longest of an item's texts that fits beside what stands there, or else on a new line."""
+    if isinstance(item, Text):
+        return item
+    texts: Sequence[str] = (item,) if isinstance(item, str) else item
+    for width in (room, widest):
+        for text in texts:
+            if cell_len(text) <= width:
+                return Text(text)
+    return Text(texts[-1])
 
 
 def sentence(text: str, width: int, *, first: Text | str = "", indent: int = 0) -> list[Text]:

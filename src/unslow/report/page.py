@@ -10,8 +10,8 @@ from typing import Final, TypeVar
 from rich.text import Text
 
 from ..model.trace import Place
-from .lines import one_line
-from .places import place_text
+from .lines import Item, one_line
+from .places import place_texts, what_text
 
 MARGIN: Final = 2
 
@@ -31,10 +31,16 @@ class Page:
         """As many of the items as are told."""
         return items if self.everything else items[:count]
 
-    def items(self, *texts: str, place: Place | None = None) -> list[str]:
-        """The texts that say something, and the place behind them, each on one line."""
-        where = place_text(place, self.folder) if place is not None else ""
-        return [flat for text in (*texts, where) if (flat := one_line(text))]
+    def items(self, *texts: str, place: Place | None = None, brief: bool = False) -> list[Item]:
+        """The texts that say something, and the place behind them, each on one line.
+
+        Where it may be brief, the place leaves its function out rather than take another line.
+        """
+        items: list[Item] = [flat for text in texts if (flat := one_line(what_text(text)))]
+        if place is not None:
+            texts_of_place = place_texts(place, self.folder, brief=brief and not self.everything)
+            items.append(tuple(map(one_line, texts_of_place)))
+        return items
 
 
 def title(text: str) -> Iterator[Text]:
