@@ -199,9 +199,7 @@ def visit(app: App, port: int, *, rounds: int, users: int) -> tuple[Answer, ...]
         thread.join()
     if troubles:
         raise troubles[0]
-    return tuple(
-        answer for queue in (visitors, *crowd) for one in queue for answer in one.answers
-    )
+    return tuple(answer for queue in (visitors, *crowd) for one in queue for answer in one.answers)
 
 
 def come(app: App, visitors: Sequence[Visitor]) -> None:

@@ -8,14 +8,15 @@ too is called unsteady, and does not count.
 
     python -m bench.suites [SUITE ...] [--quick] [--json] [--cache FOLDER]
 
-The first time it downloads and installs (minutes). Some suites want PostgreSQL: the server in
-UNSLOW_TEST_DATABASE_URL never, always one of our own, since such tests make and drop roles.
+The first time it downloads and installs (minutes). Suites that want PostgreSQL get a server of our
+own, since their tests make and drop roles; those that make extensions which ours does not carry get
+an empty database on the server in UNSLOW_TEST_DATABASE_URL, and are left out, which is said, where
+that is not set.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import hashlib
 import json
 import os
@@ -26,17 +27,21 @@ import sys
 import tarfile
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
+
+import psycopg
 
 from unslow.postgres.server import embedded_server
 from unslow.store import reading
+
+from .field import new_database
 
 PLUGINS: Final = Path(__file__).parent / "suite_plugin"
 PATIENCE_S: Final = 900.0
@@ -45,6 +50,14 @@ RANDOM: Final = re.compile(
 )
 """Addresses and random tokens in the names of tests."""
 OUTCOMES: Final = ("passed", "failed", "error", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """How a suite is told of a server."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +80,55 @@ class Suite:
     arguments: tuple[str, ...] = ()
     as_requests: bool = False
     """Whether each test is made a request, because the suite knows none."""
-    environment: Callable[[str], Mapping[str, str]] | None = None
-    """What it wants to know of the PostgreSQL server at an address; None where it wants none."""
+    of_server: Callable[[str], Wants] | None = None
+    """What it is told of a PostgreSQL database at an address; None where it wants none."""
+    wants_contrib: bool = False
+    """Whether it makes extensions that only a server of the system carries."""
     leaves_out: str = ""
     """What is not run, and why."""
 
 
-def _server_variables(url: str) -> Mapping[str, str]:
+def _by_variables(url: str) -> Wants:
     parts = urlsplit(url)
-    return {
+    variables = {
         "PGHOST": parts.hostname or "127.0.0.1",
         "PGPORT": str(parts.port or 5432),
         "PGUSER": unquote(parts.username or "postgres"),
         "PGDATABASE": parts.path.lstrip("/") or "postgres",
-    } | ({"PGPASSWORD": unquote(parts.password)} if parts.password else {})
+    }
+    return Wants(variables | ({"PGPASSWORD": unquote(parts.password)} if parts.password else {}))
+
+
+def _by_dialect(dialect: str) -> Callable[[str], Wants]:
+    """For SQLAlchemy's own suite, which wants two schemas in the database."""
+
+    def told(url: str) -> Wants:
+        with psycopg.connect(url, autocommit=True) as server:
+            for schema in ("test_schema", "test_schema_2"):
+                server.execute(f'CREATE SCHEMA "{schema}"'.encode())
+        return Wants(
+            arguments=("--dburi", url.replace("postgresql://", f"postgresql+{dialect}://"))
+        )
+
+    return told
+
+
+_SQLALCHEMY: Final = (
+    "test/engine/test_execute.py",
+    "test/engine/test_transaction.py",
+    "test/ext/asyncio",
+    "test/orm/test_lazy_relations.py",
+    "test/orm/test_eager_relations.py",
+    "test/orm/test_selectin_relations.py",
+    "test/orm/test_loading.py",
+    "test/orm/test_session.py",
+    "test/orm/test_transaction.py",
+    "test/orm/test_unitofwork.py",
+    "test/orm/test_query.py",
+    "test/sql/test_resultset.py",
+    "test/sql/test_insert_exec.py",
+    "test/sql/test_returning.py",
+)
 
 
 SUITES: Final = (
@@ -214,19 +262,9 @@ SUITES: Final = (
         requirements=("pytest", "pytest-xdist", "typing_extensions"),
         tests=(
             "test/engine/test_pool.py",
-            "test/engine/test_execute.py",
-            "test/engine/test_transaction.py",
-            "test/ext/asyncio",
-            "test/orm/test_lazy_relations.py",
-            "test/orm/test_eager_relations.py",
-            "test/orm/test_selectin_relations.py",
             "test/orm/test_subquery_relations.py",
             "test/orm/test_events.py",
-            "test/orm/test_loading.py",
-            "test/orm/test_session.py",
-            "test/orm/test_transaction.py",
-            "test/orm/test_unitofwork.py",
-            "test/orm/test_query.py",
+            *_SQLALCHEMY,
         ),
         quick=("test/ext/asyncio", "test/orm/test_loading.py"),
         # Its own switch for testing what is installed; one file of the source is read all the same.
@@ -236,6 +274,32 @@ SUITES: Final = (
         " for its length",
     ),
     Suite(
+        name="sqlalchemy-asyncpg",
+        release="sqlalchemy[asyncio]==2.1.9",
+        requirements=("asyncpg==0.32.0", "pytest", "pytest-xdist"),
+        tests=_SQLALCHEMY,
+        quick=("test/ext/asyncio",),
+        interpreter=("-s",),
+        arguments=("-p", "no:logging"),
+        as_requests=True,
+        of_server=_by_dialect("asyncpg"),
+        wants_contrib=True,
+        leaves_out="as above",
+    ),
+    Suite(
+        name="sqlalchemy-psycopg",
+        release="sqlalchemy[asyncio]==2.1.9",
+        requirements=("psycopg[binary]==3.3.9", "pytest", "pytest-xdist"),
+        tests=_SQLALCHEMY,
+        quick=("test/ext/asyncio",),
+        interpreter=("-s",),
+        arguments=("-p", "no:logging"),
+        as_requests=True,
+        of_server=_by_dialect("psycopg"),
+        wants_contrib=True,
+        leaves_out="as above",
+    ),
+    Suite(
         name="asyncpg",
         release="asyncpg==0.32.0",
         requirements=("distro", "pytest", "uvloop"),
@@ -243,7 +307,7 @@ SUITES: Final = (
         quick=("tests/test_pool.py",),
         source="asyncpg",
         as_requests=True,
-        environment=_server_variables,
+        of_server=_by_variables,
     ),
 )
 
@@ -274,6 +338,10 @@ class Result:
 
 class SuiteError(Exception):
     """A suite could not be downloaded, installed or run."""
+
+
+class LeftOutError(Exception):
+    """A suite cannot be run here; the message says what is missing."""
 
 
 def install(suite: Suite, cache: Path) -> tuple[Path, Path]:
@@ -316,17 +384,26 @@ def run(
     *,
     prefix: Sequence[str],
     quick: bool,
-    environment: Mapping[str, str],
+    wants: Wants,
 ) -> Run:
     """Runs a suite once.
 
     Raises:
         SuiteError: it did not come to its end.
     """
-    command = [*prefix, str(python), *suite.interpreter, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = [
+        *prefix,
+        str(python),
+        *suite.interpreter,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    ]
     if suite.as_requests:
         command += ["-p", "as_request"]
-    command += [f"--junitxml={results}", *suite.arguments]
+    command += [f"--junitxml={results}", *suite.arguments, *wants.arguments]
     command += suite.quick if quick else suite.tests
     results.unlink(missing_ok=True)
     path = os.pathsep.join(filter(None, (str(PLUGINS), os.environ.get("PYTHONPATH"))))
@@ -335,7 +412,7 @@ def run(
         ended = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, **environment},
+            env={**os.environ, "PYTHONPATH": path, **wants.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -390,21 +467,21 @@ def try_suite(suite: Suite, cache: Path, *, quick: bool) -> Result:
     shutil.rmtree(store, ignore_errors=True)
     agent = (sys.executable, "-m", "unslow", "run", "--folder", str(store), "--")
     with ExitStack() as stack:
-        environment: Mapping[str, str] = {}
-        if suite.environment is not None:
-            environment = suite.environment(stack.enter_context(embedded_server()).url())
+        server_url = "" if suite.of_server is None else server_of(suite, stack)
 
         def once(kind: str, prefix: Sequence[str]) -> Run:
             say(f"{suite.name}: {kind}")
-            return run(
-                suite,
-                python,
-                folder,
-                folder.parent / f"{kind}.xml",
-                prefix=prefix,
-                quick=quick,
-                environment=environment,
-            )
+            # A database of its own each time: a suite may leave something behind.
+            with new_database(server_url) if server_url else nullcontext("") as url:
+                return run(
+                    suite,
+                    python,
+                    folder,
+                    folder.parent / f"{kind}.xml",
+                    prefix=prefix,
+                    quick=quick,
+                    wants=Wants() if suite.of_server is None else suite.of_server(url),
+                )
 
         plain = once("plain", ())
         recorded = once("recorded", agent)
@@ -422,12 +499,27 @@ def try_suite(suite: Suite, cache: Path, *, quick: bool) -> Result:
     return result
 
 
+def server_of(suite: Suite, stack: ExitStack) -> str:
+    """The address of the server for a suite.
+
+    Raises:
+        LeftOutError: It wants one of the system, and none is named.
+    """
+    if not suite.wants_contrib:
+        return stack.enter_context(embedded_server()).url()
+    url = os.environ.get("UNSLOW_TEST_DATABASE_URL")
+    if not url:
+        raise LeftOutError(
+            f"{suite.name} is left out: it makes the extensions citext and hstore. Name a server"
+            " that carries them in UNSLOW_TEST_DATABASE_URL."
+        )
+    return url
+
+
 def differences(one: Run, other: Run) -> tuple[str, ...]:
     """The tests that came out differently, or ran in one of both only."""
     names = dict.fromkeys([*one.outcomes, *other.outcomes])
-    return tuple(
-        name for name in names if one.outcomes.get(name) != other.outcomes.get(name)
-    )
+    return tuple(name for name in names if one.outcomes.get(name) != other.outcomes.get(name))
 
 
 def traces_in(store: Path) -> int:
@@ -451,7 +543,9 @@ def show(result: Result) -> None:
         f" {result.plain.took_s:.0f} s, with the agent {result.recorded.took_s:.0f} s"
     )
     for name in result.differing:
-        before, after = (one.outcomes.get(name, "not run") for one in (result.plain, result.recorded))
+        before, after = (
+            one.outcomes.get(name, "not run") for one in (result.plain, result.recorded)
+        )
         print(f"  {name}: {before}, with the agent {after}")
     for name in result.unsteady:
         print(f"  unsteady: {name}")
@@ -492,6 +586,9 @@ def main(arguments: Sequence[str]) -> int:
             continue
         try:
             result = try_suite(suite, cache, quick=given.quick)
+        except LeftOutError as reason:
+            say(str(reason))
+            continue
         except (SuiteError, subprocess.CalledProcessError) as error:
             say(f"WRONG: {error}")
             failed = True

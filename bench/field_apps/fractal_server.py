@@ -38,9 +38,7 @@ def _prepare(site: Site) -> Sequence[Sequence[str]]:
 def _by_gunicorn(site: Site) -> Sequence[str]:
     worker = "fractal_server.gunicorn_fractal.FractalWorker"
     where = f"127.0.0.1:{site.port}"
-    return site.program(
-        "gunicorn", "fractal_server.main:app", "-k", worker, "-w", "2", "-b", where
-    )
+    return site.program("gunicorn", "fractal_server.main:app", "-k", worker, "-w", "2", "-b", where)
 
 
 def _by_uvicorn(site: Site) -> Sequence[str]:

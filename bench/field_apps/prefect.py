@@ -82,7 +82,8 @@ def _visit(visitor: Visitor) -> None:
 
 APP: Final = App(
     name="prefect",
-    says="FastAPI under a mount, started by its own console script; async SQLAlchemy 2.1 on asyncpg",
+    says="FastAPI under a mount, started by its own console script; async SQLAlchemy 2.1 on"
+    " asyncpg",
     requirements=(
         "prefect==3.8.8",
         # Later ones refuse `Body(min_items=...)`, which this Prefect still writes.

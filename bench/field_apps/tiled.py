@@ -64,9 +64,7 @@ def _visit(visitor: Visitor) -> None:
     call("GET /api/v1/")
     call("POST /api/v1/metadata/", body=_array(name))
     numbers = struct.pack(f"<{_NUMBERS}d", *range(_NUMBERS))
-    call(
-        "PUT /api/v1/array/full/{path}", name, raw=numbers, kind="application/octet-stream"
-    )
+    call("PUT /api/v1/array/full/{path}", name, raw=numbers, kind="application/octet-stream")
     call("GET /api/v1/metadata/{path}", name)
     call("GET /api/v1/array/full/{path}", name, query={"format": "application/octet-stream"})
     call("GET /api/v1/array/full/{path}", name, query={"slice": "::100"})

@@ -6,23 +6,21 @@ has replaced steps aside at once, and running such a suite would prove little.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator
 from types import SimpleNamespace
 
 import pytest
 
-try:
-    from unslow.current import LANE, OpenTrace
-    from unslow.record.recorder import recorder
-except ImportError:
-    # Without the agent.
-    recorder = None
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    if recorder is None or not recorder.recording:
+    """Runs a test under a trace of its own."""
+    if "unslow.agent" not in sys.modules:
         return (yield)
+    from unslow.current import LANE, OpenTrace
+    from unslow.record.recorder import recorder
+
     trace = OpenTrace("TEST", recorder.slices_per_trace)
     token = LANE.set(trace.root)
     try:

@@ -34,8 +34,8 @@ GARBAGE = 100_000
 COMPILED = 2
 COLUMNS = 80
 SLOW_SQL = "SELECT pg_sleep(0.02)"
-SLOW_ROWS = "SELECT pg_sleep(0.004), i FROM generate_series(1, 6) i"
-"""Each two rows take 8 ms."""
+SLOW_ROWS = "SELECT pg_sleep(0.005), i FROM generate_series(1, 4) i"
+"""Each two rows take 10 ms."""
 
 NOT_CACHED: dict[str, Any] = {"compiled_cache": None}
 
@@ -93,7 +93,7 @@ async def asyncpg_rows(world: World) -> None:
     with spent("sql"):
         await transaction.start()
         cursor = await connection.cursor(SLOW_ROWS)
-    for _ in range(3):
+    for _ in range(2):
         with spent("rows"):
             await cursor.fetch(2)
     with spent("sql"):
@@ -296,7 +296,7 @@ def psycopg_rows(world: World) -> None:
     with world.psycopg_pool.connection() as connection, connection.cursor("slow") as cursor:
         with spent("sql"):
             cursor.execute(SLOW_ROWS)
-        for _ in range(3):
+        for _ in range(2):
             with spent("rows"):
                 cursor.fetchmany(2)
         with spent("sql"):

@@ -6,10 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
 from unslow.current import OpenTrace, running
+from unslow.record.lanes import unwatch_all
 from unslow.record.recorder import Recorder
 from unslow.record.watchdog import ThreadClock, Watchdog
 
@@ -35,9 +37,9 @@ def watchdog() -> Watchdog:
 def test_a_sample_stands_for_the_time_since_the_one_before(
     trace: OpenTrace, watchdog: Watchdog
 ) -> None:
-    frames = {THREAD: sys._getframe()}
+    frame = sys._getframe()
     for now in (5 * MS, 10 * MS, 510 * MS):
-        watchdog.tick(now, frames)
+        watchdog.tick(now, lambda: {THREAD: frame})
 
     assert [sample[1] for sample in trace.root.samples] == [5 * MS, 5 * MS, 500 * MS]
     place = trace.root.samples[0][2]
@@ -47,12 +49,28 @@ def test_a_sample_stands_for_the_time_since_the_one_before(
 
 
 def test_a_new_step_starts_a_new_count(trace: OpenTrace, watchdog: Watchdog) -> None:
-    frames = {THREAD: sys._getframe()}
-    watchdog.tick(5 * MS, frames)
+    frame = sys._getframe()
+    watchdog.tick(5 * MS, lambda: {THREAD: frame})
     trace.root.step_start_ns = 8 * MS
-    watchdog.tick(10 * MS, frames)
+    watchdog.tick(10 * MS, lambda: {THREAD: frame})
 
     assert [sample[1] for sample in trace.root.samples] == [5 * MS, 2 * MS]
+
+
+def test_a_short_step_is_not_looked_at(trace: OpenTrace, watchdog: Watchdog) -> None:
+    unwatch_all()
+    looks: list[int] = []
+
+    def look() -> dict[int, FrameType]:
+        looks.append(1)
+        return {}
+
+    trace.root.step_start_ns = 30 * MS
+    watchdog.tick(30 * MS, look)
+    watchdog.tick(30 * MS + MS // 2, look)
+
+    assert looks == []
+    assert trace.root.samples == []
 
 
 def test_a_library_below_own_code_is_not_innermost(trace: OpenTrace, watchdog: Watchdog) -> None:
@@ -67,7 +85,8 @@ def test_a_library_below_own_code_is_not_innermost(trace: OpenTrace, watchdog: W
     thread.start()
     inside.wait(30)
     assert thread.ident is not None
-    watchdog.tick(5 * MS, {THREAD: sys._current_frames()[thread.ident]})
+    frames = sys._current_frames()
+    watchdog.tick(5 * MS, lambda: {THREAD: frames[thread.ident or 0]})
     leave.set()
     thread.join()
 
@@ -79,7 +98,7 @@ def test_a_library_below_own_code_is_not_innermost(trace: OpenTrace, watchdog: W
 
 def test_a_closed_trace_gets_no_sample(trace: OpenTrace, watchdog: Watchdog) -> None:
     trace.close()
-    watchdog.tick(5 * MS, {THREAD: sys._getframe()})
+    watchdog.tick(5 * MS, lambda: {THREAD: sys._getframe()})
 
     assert trace.root.samples == []
 
@@ -90,7 +109,7 @@ def test_samples_count_towards_the_bound(watchdog: Watchdog) -> None:
     trace.root.step_start_ns = 0
     running[THREAD] = trace.root
     for now in range(1, 6):
-        watchdog.tick(now * MS, {THREAD: sys._getframe()})
+        watchdog.tick(now * MS, lambda: {THREAD: sys._getframe()})
     running.pop(THREAD)
 
     assert len(trace.root.samples) == 2

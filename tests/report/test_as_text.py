@@ -23,6 +23,7 @@ from tests.report.samples import (
 from unslow.model.report import Blocked, Detail, Endpoint, Holder, Machine, Report, Victim
 from unslow.model.trace import SEGMENTS, Coverage, Place
 from unslow.report.as_text import print_report, render, report_lines
+from unslow.report.words import MEANINGS
 
 LONG = "/organizations/{organization_id}/projects/{project_id}/members/{member_id}/permissions"
 
@@ -170,17 +171,33 @@ def test_a_statement_is_told_with_its_calls_relationship_line_and_rows() -> None
         "  sql                  9.1 ms  50 x  SELECT … FROM comments WHERE comments.post_id = ?"
     )
     assert [
-        "Post.comments · shop/routers/users.py:97 in get_user_posts",
-        "500 rows · slowest 1.4 ms",
-        "0.8 ms   1 x  SELECT posts.id, posts.title FROM posts WHERE posts.user_id = ?",
-    ] == [line.strip() for line in lines[at + 1 : at + 4]]
-    assert "0.02 ms  in 1 more shape" in "\n".join(lines)
+        "Post.comments · 500 rows · shop/routers/users.py:97 in get_user_posts",
+    ] == [line.strip() for line in lines[at + 1 : at + 2]]
+
+
+def test_statements_that_matter_but_are_not_told_are_counted() -> None:
+    (first, *_) = lazy_posts().statements
+    many = tuple(replace(first, shape=f"SELECT {number}") for number in range(5))
+
+    lines = told(report(replace(lazy_posts(), statements=many)))
+
+    assert 2 == sum("50 x  SELECT" in line for line in lines)
+    assert "27.3 ms  in 3 more shapes" in "\n".join(lines)
+
+
+def test_a_statement_that_is_quick_is_told_where_it_is_sent_often() -> None:
+    (first, *_) = lazy_posts().statements
+
+    assert "50 x  SELECT" in told_of(
+        replace(lazy_posts(), statements=(replace(first, ms_per_request=0.1),))
+    )
 
 
 def test_everything_leaves_no_statement_out() -> None:
     text = "\n".join(told(report(lazy_posts()), everything=True))
 
     assert "0.5 x  SELECT ?" in text
+    assert "500 rows · slowest 1.4 ms" in text
     assert "more shape" not in text
 
 
@@ -204,9 +221,27 @@ def test_a_busy_loop_is_told_by_culprit_as_an_interval() -> None:
     assert (
         "  loop-busy         2.1-2.2 s  GET /orders/{order_id} · time.sleep · "
         "shop/routers/orders.py:31 in get_order\n"
-        "                       110 ms  outside requests\n"
     ) in text
     assert "blocked-loop         250 ms  its own waits held the event loop" in text
+
+
+def test_what_took_little_of_an_endpoint_is_told_only_where_everything_is() -> None:
+    shown = report(blocking_order())
+
+    assert "110 ms  outside requests" not in "\n".join(told(shown))
+    assert "110 ms  outside requests" in "\n".join(told(shown, everything=True))
+
+
+@pytest.mark.parametrize("shown", [*shop().endpoints[:4]], ids=lambda one: one.route)
+def test_below_a_bar_stand_eight_lines_at_most(shown: Endpoint) -> None:
+    details = tuple(
+        Detail(shown.wall_ms.mean / 4, Place(f"/srv/a/b/c/{n}.py", n, "f")) for n in range(9)
+    )
+    shown = replace(shown, details=dict.fromkeys(("remote", "own-code", "connect"), details))
+    lines = told(replace(report(shown), blocked=()), 80)
+
+    legend = max(number for number, line in enumerate(lines) if "unexplained" in line)
+    assert len(lines[legend + 1 :]) <= 1 + 8
 
 
 def test_a_wait_for_a_pool_names_the_pool_and_the_shares_of_its_holders() -> None:
@@ -225,10 +260,14 @@ def test_what_makes_the_slow_requests_slow_is_told_where_they_are_far_from_the_m
 def test_what_a_bar_cannot_show_stands_below_it() -> None:
     text = told_of(waiting_report())
 
-    assert "overlap              8.1 ms  side by side with what the bar shows" in text
+    assert "dropped           12 slices  not kept" in text
+    text = "\n".join(told(report(waiting_report()), everything=True))
+    assert "overlap              8.1 ms  beside what the bar shows" in text
     assert "after-response       3.1 ms  sql 2.0 · own-code 1.1" in text
     assert "dropped           12 slices  not kept: their time may be unexplained" in text
-    assert "off-cpu              0.9 ms  ready, but not on a CPU" in told_of(lazy_posts())
+    busy = replace(lazy_posts(), off_cpu_ms=9.0)
+    assert "off-cpu              9.0 ms  ready, but not on a CPU" in told_of(busy)
+    assert "off-cpu" not in told_of(lazy_posts())
 
 
 def test_other_services_are_told_by_host_with_their_lines_and_calls() -> None:
@@ -287,18 +326,32 @@ def test_slow_endpoints_beyond_the_twelfth_have_one_line() -> None:
 def test_who_blocked_the_loop_is_told_with_the_victims() -> None:
     lines = below("Who blocked the event loop", told(shop()))
 
+    worst = "GET /orders/{order_id} 61.0-62.3 s · GET /health 3.1-4.7 s"
     assert [
         "  GET /orders/{order_id} · time.sleep · shop/routers/orders.py:31 in get_order",
         "    held it for 15.0 s, 60 times (250 ms each) · others waited 64.7-67.9 s in all",
+        f"    {worst} · GET /users/{{user_id}}/posts 412 ms",
+        "    3 more routes",
+    ] == lines[:4]
+
+
+def test_where_everything_is_told_each_victim_has_its_line() -> None:
+    lines = below("Who blocked the event loop", told(shop(), everything=True))
+
+    assert [
         "      61.0-62.3 s  GET /orders/{order_id} · 58 requests",
         "        3.1-4.7 s  GET /health · 12 requests",
         "           412 ms  GET /users/{user_id}/posts · 1 request",
-        "     up to 300 ms  GET /leads/{lead_id}/score · 4 requests",
-        "           120 ms  GET /customers · 2 requests",
-        "     20.0-31.0 ms  in 1 more route",
-        "  outside requests",
-        "    held it for 110 ms, 1 time",
-    ] == lines[:10]
+    ] == lines[2:5]
+    assert "     20.0-31.0 ms  GET /posts · 2 requests" in lines
+
+
+def test_who_held_the_loop_while_nobody_waited_is_told_too() -> None:
+    alone = Blocked("", None, "outside requests", 110.4, 1)
+
+    lines = below("Who blocked the event loop", told(replace(shop(), blocked=(alone,))))
+
+    assert ["  outside requests", "    held it for 110 ms, 1 time"] == lines[:2]
 
 
 def test_culprits_beyond_the_fifth_are_counted() -> None:
@@ -315,6 +368,15 @@ def test_who_held_a_pool_is_told_for_each_pool() -> None:
         "            3.9 s  GET /reports/sales · shop/routers/reports.py:12 in report_sales",
         "           900 ms  GET /leads/{lead_id}/score",
     ] == lines[:3]
+
+
+def test_pools_that_were_hardly_waited_for_are_counted() -> None:
+    held = (Holder(POOL, "GET /a", None, 900.0), Holder("redis pool", "GET /b", None, 0.4))
+
+    text = "\n".join(told(report(quick(1), holders=held)))
+
+    assert "  1 more pool · 0.4 ms of waiting" in text
+    assert "redis pool" not in text
 
 
 def test_what_was_recorded_is_one_paragraph_and_what_was_not_has_its_reason() -> None:
@@ -349,12 +411,26 @@ def test_colour_adds_nothing_to_the_words() -> None:
     assert plain.getvalue() == re.sub(r"\x1b\[[\d;]*m", "", coloured.getvalue())
 
 
-def test_a_report_that_is_not_for_a_terminal_has_a_hundred_columns() -> None:
+def test_a_report_that_is_not_for_a_terminal_has_a_hundred_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     written = io.StringIO()
 
     print_report(shop(), Console(file=written, force_terminal=True, width=70, color_system=None))
 
     assert 100 >= max(map(len, written.getvalue().splitlines())) > 90
+
+
+def test_a_report_that_is_not_for_a_terminal_is_as_wide_as_it_is_told_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "64")
+    written = io.StringIO()
+
+    print_report(shop(), Console(file=written))
+
+    assert 64 >= max(map(len, written.getvalue().splitlines())) > 60
 
 
 def test_a_terminal_that_knows_ascii_only_gets_signs_that_it_knows() -> None:
@@ -379,3 +455,44 @@ def test_paths_start_from_the_current_folder_where_none_is_given(
     Console(file=written, width=100).print(render(report(shown)))
 
     assert "own-code             9.0 ms  app.py:3 in f" in written.getvalue()
+
+
+def test_the_whole_run_stands_first_with_what_each_line_means_and_what_cost_most_of_it() -> None:
+    lines = told(shop())
+
+    at = lines.index("Where the time of all requests went: 158 s")
+    assert [
+        "  o loop-busy        133 s  84 %  it could go on, but the event loop ran something else",
+        "      64.7-67.9 s  behind GET /orders/{order_id} · time.sleep · shop/routers/orders.py:31",
+        "  ▀ blocking        15.0 s   9 %  a blocking call ran: a sleep, a file, a child process",
+    ] == lines[at + 1 : at + 4]
+    assert at < 5
+
+
+def test_of_a_pool_the_holder_is_told_and_of_sql_the_statement() -> None:
+    lines = told(replace(shop(), endpoints=(waiting_report(), lazy_posts()), blocked=()))
+
+    text = "\n".join(lines)
+    assert "3.9 s  held by GET /reports/sales · shop/routers/reports.py:12 in report_sales" in text
+    assert "364 ms  in GET /users/{user_id}/posts · 50 x Post.comments" in text
+    assert "524 ms  33 %" not in text
+    assert "in GET /users/{user_id}/posts\n" in text, "hydration has no details but its endpoint"
+
+
+def test_of_one_endpoint_there_is_no_whole_to_tell() -> None:
+    assert "all requests went" not in told_of(lazy_posts())
+
+
+def test_each_segment_has_its_meaning() -> None:
+    assert set(SEGMENTS) == set(MEANINGS)
+    assert 62 >= max(map(len, MEANINGS.values()))
+
+
+def test_an_endpoint_that_others_wait_for_has_its_bar_also_where_its_own_time_is_short() -> None:
+    many = [replace(lazy_posts(), route=f"/slow/{number}") for number in range(14)]
+    sleeps = endpoint("GET /sleeps", {"blocking": 1.0})
+    victims = (Victim("GET /slow/1", 3, 10.0, 10.0),)
+    blocked = (Blocked("GET /sleeps", None, "time.sleep", 10.0, 3, victims),)
+
+    assert any("▀▀▀▀" in line for line in told(report(*many, sleeps, blocked=blocked)))
+    assert not any("▀▀▀▀" in line for line in told(report(*many, sleeps)))

@@ -63,6 +63,17 @@ def test_items_go_on_below_the_first_of_them() -> None:
     assert ["who: one · two", "     three"] == [line.plain for line in lines]
 
 
+def test_of_an_item_that_can_be_said_in_several_ways_the_longest_that_fits_is_taken() -> None:
+    item = ("a/long/path.py:3 in f", "path.py:3 in f", "path.py:3")
+
+    def lines(head: str) -> list[str]:
+        return [line.plain for line in flow([head, item], 24)]
+
+    assert ["GET / · path.py:3 in f"] == lines("GET /")
+    assert ["GET /a/long · path.py:3"] == lines("GET /a/long")
+    assert ["GET /items/{id}", "a/long/path.py:3 in f"] == lines("GET /items/{id}")
+
+
 def test_a_sentence_is_broken_between_words() -> None:
     lines = sentence("a note of\nsome words", 12, first="! ", indent=2)
 
@@ -81,12 +92,27 @@ def test_a_sentence_is_broken_between_words() -> None:
             "SELECT DISTINCT (SELECT max(a) FROM b), from_a, users.x FROM users WHERE c = ?",
             "SELECT DISTINCT … FROM users WHERE c = ?",
         ),
-        ("SELECT pg_sleep(?), now(), now(), now(), 1", "SELECT pg_sleep(?), …(), now(), now(), 1"),
+        ("SELECT pg_sleep(?), now(), now(), now(), 1", "SELECT pg_sleep(?), now(), now(), …"),
         (
-            "INSERT INTO leads (name, mail, company, created) VALUES (?) RETURNING leads.id",
-            "INSERT INTO leads (n… RETURNING leads.id",
+            "INSERT INTO leads (name, mail, company, created) VALUES (?)",
+            "INSERT INTO leads (…) VALUES (?)",
         ),
+        (
+            "INSERT INTO leads (name, mail) VALUES (?) RETURNING leads.id, leads.name",
+            "INSERT INTO leads (…) VALUES (?) …",
+        ),
+        (
+            "SELECT a, b, c, d, e FROM comments WHERE ?::INTEGER = comments.post_id ORDER BY a",
+            "SELECT … FROM comments WHERE ? = …",
+        ),
+        (
+            "UPDATE a SET b=?::VARCHAR(?)[], c=?::TIMESTAMP WITH TIME ZONE",
+            "UPDATE a SET b=?, c=?",
+        ),
+        ("x" * 50, "x" * 39 + "…"),
     ],
 )
-def test_of_a_long_statement_the_list_of_columns_goes_first(shape: str, short: str) -> None:
+def test_of_a_long_statement_casts_and_columns_go_first_and_then_its_end(
+    shape: str, short: str
+) -> None:
     assert short == shorten_shape(shape, 40)

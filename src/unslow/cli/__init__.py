@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from typing import Any, Final
 
 import click
@@ -29,6 +32,13 @@ class Commands(click.Group):
             # The user knows what happened; a shell counts so.
             click.echo(err=True)
             ctx.exit(_ENDED_BY_CTRL_C)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            # What could not be written is tried again when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo("unslow: The disk is full. Make room, or write elsewhere.", err=True)
+            ctx.exit(UnslowError.exit_code)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

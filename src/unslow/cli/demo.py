@@ -56,7 +56,9 @@ class _Plan:
 )
 @click.option("--keep", is_flag=True, help="Leave the app and its database running until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("--all", "everything", is_flag=True, help="Leave out no endpoint and no line.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Give each endpoint its bar, and more lines below it."
+)
 @click.option(
     "--folder", type=click.Path(file_okay=False), help="Folder of the store.  [default: .unslow]"
 )

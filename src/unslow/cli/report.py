@@ -11,7 +11,9 @@ from .reporting import show_report
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Leave out no endpoint and no line.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Give each endpoint its bar, and more lines below it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option(
     "--run",

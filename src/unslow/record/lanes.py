@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from inspect import CO_COROUTINE
 from threading import get_ident
-from types import FrameType, FunctionType, MethodType
+from types import FrameType, FunctionType
 from typing import Any
 from weakref import WeakSet
 
@@ -289,8 +289,9 @@ def _depth_below_task(frame: FrameType | None) -> int:
     return below
 
 
-_CALLABLES = frozenset({FunctionType, MethodType, functools.partial})
-"""What is queued for a task's own next step is of types of asyncio's own."""
+_CALLABLES = frozenset({FunctionType, functools.partial})
+"""What is queued for a task's own next step is of types of asyncio's own. Methods are left alone:
+asyncpg queues one for each answer, and it wakes nobody."""
 
 
 def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

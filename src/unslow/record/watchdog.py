@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from ..current import Lane, RawPlace, clock, running
@@ -19,34 +20,56 @@ from .recorder import Recorder
 
 _IDLE_PERIOD_S = 0.05
 _QUIET_AFTER_NS = 1_000_000_000
+_SHORTEST_STEP_NS = 1_000_000
+"""A step below this is not sampled: a look costs the app as much as some requests do."""
+_IDLE_LOOK_EVERY_NS = 20_000_000
+"""How often a loop that no request holds is looked at, until it is seen to be busy."""
+_FILES_KEPT = 64
 
 
 class ThreadClock:
     """CPU time and run-queue time of this process's threads, as the Linux scheduler counts them."""
 
     def __init__(self) -> None:
-        self._native: dict[int, int] = {}
+        self._files: dict[int, int] = {}
+        """By thread: the open file that its counters are read from; -1 where there is none."""
         self.available = os.path.exists("/proc/self/schedstat")
 
     def read(self, thread_id: int) -> tuple[int, int] | None:
         """The CPU and the run-queue time of a thread so far, in ns; None where not known."""
         if not self.available:
             return None
-        native = self._native.get(thread_id)
-        if native is None:
-            for thread in threading.enumerate():
-                if thread.ident is not None and thread.native_id is not None:
-                    self._native[thread.ident] = thread.native_id
-            native = self._native.get(thread_id)
-            if native is None:
-                return None
+        file = self._files.get(thread_id)
+        if file is None:
+            file = self._files[thread_id] = self._opened(thread_id)
         try:
-            with open(f"/proc/self/task/{native}/schedstat", "rb", buffering=0) as file:
-                fields = file.read(64).split()
+            fields = os.pread(file, 64, 0).split()
         except OSError:
-            del self._native[thread_id]
+            # The thread has ended; its number may be another's by now.
+            self._close(thread_id)
             return None
         return int(fields[0]), int(fields[1])
+
+    def _opened(self, thread_id: int) -> int:
+        if len(self._files) >= _FILES_KEPT:
+            self.close()
+        for thread in threading.enumerate():
+            if thread.ident == thread_id and thread.native_id is not None:
+                try:
+                    return os.open(f"/proc/self/task/{thread.native_id}/schedstat", os.O_RDONLY)
+                except OSError:
+                    break
+        return -1
+
+    def _close(self, thread_id: int) -> None:
+        file = self._files.pop(thread_id, -1)
+        if file >= 0:
+            os.close(file)
+
+    def close(self) -> None:
+        """Closes the files."""
+        for thread_id in tuple(self._files):
+            self._close(thread_id)
 
 
 class Watchdog:
@@ -61,6 +84,8 @@ class Watchdog:
         self._seen: dict[int, tuple[Lane, int, int, tuple[int, int] | None]] = {}
         self._last_tick_ns = 0
         self._last_busy_ns = 0
+        self._last_idle_look_ns = 0
+        self._saw_long_step = False
 
     def start(self) -> None:
         """Starts the thread; after a fork a new watchdog is to be started."""
@@ -72,31 +97,57 @@ class Watchdog:
         self._stopped = True
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=2)
+        self._clock.close()
 
     def _watch(self) -> None:
         try:
             while not self._stopped:
-                quiet = clock() - self._last_busy_ns > _QUIET_AFTER_NS
-                time.sleep(_IDLE_PERIOD_S if quiet else self._period_s)
-                self.tick(clock(), sys._current_frames())
+                time.sleep(self._pause_s())
+                self.tick(clock(), sys._current_frames)
         except Exception as error:
             # Without a watchdog receipts stay right; they lose the lines of own code.
             self._recorder.cover("watchdog", "off", f"broke: {type(error).__name__}: {error}")
 
-    def tick(self, now: int, frames: dict[int, FrameType]) -> None:
-        """Takes one look; `frames` is what every thread executes now."""
-        for thread_id, lane in tuple(running.items()):
-            frame = frames.get(thread_id)
-            if frame is not None and lane.trace.end_ns == 0:
-                self._sample(thread_id, lane, frame, now)
-                self._last_busy_ns = now
+    def _pause_s(self) -> float:
+        if self._saw_long_step:
+            return self._period_s
+        if clock() - self._last_busy_ns > _QUIET_AFTER_NS:
+            return _IDLE_PERIOD_S
+        return 2 * self._period_s
+
+    def tick(self, now: int, look: Callable[[], dict[int, FrameType]]) -> None:
+        """Takes one look; `look` tells what every thread executes now."""
+        held = tuple(running.items())
+        if held:
+            self._last_busy_ns = now
+        long = [
+            (thread_id, lane)
+            for thread_id, lane in held
+            if now - lane.step_start_ns >= _SHORTEST_STEP_NS and lane.trace.end_ns == 0
+        ]
+        loops = self._loops_to_look_at(now)
+        if long or loops:
+            frames = look()
+            for thread_id, lane in long:
+                if thread_id in frames:
+                    self._sample(thread_id, lane, frames[thread_id], now)
+            for loop in loops:
+                self._look_at_idle_loop(loop, frames.get(loop.thread_id), now)
         for thread_id in tuple(self._seen):
             if thread_id not in running:
                 del self._seen[thread_id]
-        for loop in watched_loops():
-            if loop.thread_id not in running:
-                self._look_at_idle_loop(loop, frames.get(loop.thread_id), now)
+        self._saw_long_step = bool(long) or any(loop.busy_since_ns for loop in loops)
         self._last_tick_ns = now
+
+    def _loops_to_look_at(self, now: int) -> list[WatchedLoop]:
+        due = now - self._last_idle_look_ns >= _IDLE_LOOK_EVERY_NS
+        if due:
+            self._last_idle_look_ns = now
+        return [
+            loop
+            for loop in watched_loops()
+            if loop.thread_id not in running and (due or loop.busy_since_ns)
+        ]
 
     def _sample(self, thread_id: int, lane: Lane, frame: FrameType, now: int) -> None:
         begun = lane.step_start_ns

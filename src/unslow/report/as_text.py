@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -33,13 +34,14 @@ def print_report(
     folder: Path | None = None,
     everything: bool = False,
 ) -> None:
-    """Print the report, as wide as the terminal or `WIDTH` where there is none.
+    """Print the report, as wide as the terminal or COLUMNS says, or `WIDTH` where neither is.
 
     `folder` is where shown paths start from, by default the current one; `everything` gives each
-    endpoint its bar and leaves out no line.
+    endpoint its bar, and more lines of each.
     """
     if width is None:
-        width = console.width if console.file.isatty() else WIDTH
+        is_known = console.file.isatty() or os.environ.get("COLUMNS", "").isdigit()
+        width = console.width if is_known else WIDTH
     lines = report_lines(report, width=width, folder=folder, everything=everything)
     if console.options.ascii_only:
         lines = [plain_signs(line) for line in lines]

@@ -16,6 +16,7 @@ from .page import MARGIN, Page, title
 _TOLD_COUNT: Final = 5
 _VICTIMS_COUNT: Final = 3
 _HOLDERS_COUNT: Final = 3
+_DUST_SHARE: Final = 0.005
 _SMALLEST_POOL_SHARE: Final = 0.01
 _AMOUNT_WIDTH: Final = 13
 
@@ -25,7 +26,7 @@ def blocked_lines(blocked: tuple[Blocked, ...], page: Page) -> Iterator[Text]:
     if not blocked:
         return
     yield from title("Who blocked the event loop")
-    told = page.first(blocked, _TOLD_COUNT)
+    told = page.first(_without_dust(blocked), _TOLD_COUNT)
     for one in told:
         items = page.items(one.route, one.what, place=one.place)
         yield from flow(items, page.width, first=" " * MARGIN, indent=2 * MARGIN)
@@ -35,6 +36,17 @@ def blocked_lines(blocked: tuple[Blocked, ...], page: Page) -> Iterator[Text]:
     if left:
         left_ms = sum(one.blocked_ms for one in left)
         yield Text(f"{'':{MARGIN}}and {len(left)} more, {milliseconds(left_ms)} in all")
+
+
+def _without_dust(blocked: Sequence[Blocked]) -> Sequence[Blocked]:
+    """Those that cost something; with all the others one would read for hours."""
+    whole_ms = sum(map(_cost_ms, blocked))
+    return [one for one in blocked if _cost_ms(one) >= _DUST_SHARE * whole_ms]
+
+
+def _cost_ms(one: Blocked) -> float:
+    """What others waited for it; what it held the loop for where nobody did."""
+    return sum(victim.most_ms for victim in one.victims) or one.blocked_ms
 
 
 def _held_for(one: Blocked) -> list[str]:
@@ -54,8 +66,8 @@ def _victims(one: Blocked, page: Page) -> Iterator[Text]:
     if page.everything:
         for victim in one.victims:
             amount = interval(victim.least_ms, victim.most_ms)
-            items = [*page.items(victim.route), counted(victim.requests_count, "request")]
-            yield from _amount_row(amount, items, page)
+            rows = [*page.items(victim.route), counted(victim.requests_count, "request")]
+            yield from _amount_row(amount, rows, page)
         return
     told = one.victims[:_VICTIMS_COUNT]
     items = [

@@ -32,7 +32,6 @@ from .page import MARGIN, Page
 _LABEL_WIDTH: Final = 14
 _AMOUNT_WIDTH: Final = 13
 _TEXT_AT: Final = MARGIN + _LABEL_WIDTH + _AMOUNT_WIDTH + 2
-_ABOUT_AT: Final = _TEXT_AT + 2
 _PARTS_COUNT: Final = 3
 _TOLD_COUNT: Final = 2
 """Of each kind, where not everything is told."""
@@ -41,6 +40,8 @@ _LINES_COUNT: Final = 8
 _SMALLEST_MS: Final = 0.05
 _SMALLEST_SHARE: Final = 0.05
 _SMALLEST_REMARK_SHARE: Final = 0.1
+_DUST_SHARE: Final = 0.005
+"""Below it a row is left out even where everything is told: there are hundreds of them."""
 _MANY_CALLS: Final = 10
 _QUICK_MS: Final = 5.0
 _GROWN: Final = 1.2
@@ -109,7 +110,8 @@ def _begin(label: str, amount: str) -> str:
 
 
 def _matters(ms: float, endpoint: Endpoint, page: Page, share: float = _SMALLEST_SHARE) -> bool:
-    return ms >= max(_SMALLEST_MS, 0.0 if page.everything else share * endpoint.wall_ms.mean)
+    share = _DUST_SHARE if page.everything else share
+    return ms >= max(_SMALLEST_MS, share * endpoint.wall_ms.mean)
 
 
 def _told(found: Sequence[Detail], endpoint: Endpoint, page: Page) -> Sequence[Detail]:
@@ -159,10 +161,11 @@ def _statements(endpoint: Endpoint, page: Page) -> Iterator[Row]:
     for one in told:
         calls = f"{average(one.calls_per_request):>{calls_width}} x  "
         shape = shorten_shape(one.shape, page.width - _TEXT_AT - len(calls))
-        yield [
-            *_row(label, milliseconds(one.ms_per_request), [calls + shape], page),
-            *flow(_about(one, page), page.width, first=" " * _ABOUT_AT, indent=_ABOUT_AT),
-        ]
+        row = _row(label, milliseconds(one.ms_per_request), [calls + shape], page)
+        about = flow(_about(one, page), page.width, first=" " * _TEXT_AT, indent=_TEXT_AT)
+        for line in about:
+            line.stylize("dim")
+        yield [*row, *about]
         label = ""
     left = [one for one in shapes if one not in told]
     left_ms = sum(one.ms_per_request for one in left)

@@ -17,13 +17,15 @@ def progress(
 ) -> Iterator[Callable[[float], None]]:
     """Show a bar until the block ends; what is given takes the part that is done, 0 to 1.
 
+    Until it is told of a part, the bar says only that something goes on.
+
     Nothing is shown where stderr is not a terminal, and nothing is left at the end.
     """
     console = console or Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TaskProgressColumn(),
+        TaskProgressColumn(text_format_no_percentage=" " * 4),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -31,5 +33,5 @@ def progress(
         disable=not is_screen(console),
     )
     with bar:
-        task = bar.add_task(description, total=1.0)
-        yield lambda part: bar.update(task, completed=min(1.0, max(0.0, part)))
+        task = bar.add_task(description, total=None)
+        yield lambda part: bar.update(task, total=1.0, completed=min(1.0, max(0.0, part)))

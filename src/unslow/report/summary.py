@@ -75,7 +75,7 @@ def _totals(endpoints: tuple[Endpoint, ...]) -> dict[str, float]:
 
 
 def _causes(segment: str, report: Report) -> list[_Cause]:
-    """The largest causes of a segment's time, the largest first; one at least."""
+    """The largest causes of a segment's time, the largest first."""
     if segment == SEGMENTS[LOOP_BUSY]:
         causes = list(_culprit_causes(report.blocked))
     elif segment == SEGMENTS[POOL_WAIT]:
@@ -87,6 +87,7 @@ def _causes(segment: str, report: Report) -> list[_Cause]:
     else:
         causes = [cause for one in report.endpoints for cause in _detail_causes(segment, one)]
     causes.sort(key=lambda cause: -cause.most_ms)
+    causes = [one for one in causes if one.most_ms >= _SMALLEST_SHARE * causes[0].most_ms]
     return causes[: _CULPRITS_COUNT if segment == SEGMENTS[LOOP_BUSY] else 1]
 
 

@@ -23,8 +23,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "thread-queue": "a worker thread was waited for",
     "receive": "the client was still sending the request",
     "send": "the client was taking the response",
-    "blocking": "a blocking call ran: time.sleep, a file, a child process",
-    "loop-busy": "the request could go on, but the event loop ran something else",
+    "blocking": "a blocking call ran: a sleep, a file, a child process",
+    "loop-busy": "it could go on, but the event loop ran something else",
     "unexplained": "what no other line accounts for",
 }
 """By segment; a reader meets them beside the name."""
