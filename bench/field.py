@@ -31,11 +31,11 @@ import threading
 import time
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -50,6 +50,8 @@ from .field_apps.app import Answer, App, Site, UnexpectedAnswerError, Visitor
 AGENT: Final = (sys.executable, "-m", "unslow", "run", "--folder", "{folder}", "--")
 START_PATIENCE_S: Final = 120.0
 STOP_PATIENCE_S: Final = 40.0
+T = TypeVar("T")
+
 SAME_SUM_MS: Final = 0.001
 """How far a mean receipt may be from its mean wall: floats are added in another order."""
 
@@ -177,11 +179,11 @@ def visit(app: App, port: int, *, rounds: int, users: int) -> tuple[Answer, ...]
     Raises:
         UnexpectedAnswerError: an operation answered something else than 2xx.
     """
-    visitors = [Visitor(port, f"alone-{number}") for number in range(rounds)]
+    visitors = [Visitor(port, f"alone-{number}", alone=True) for number in range(rounds)]
     for one in visitors:
         come(app, (one,))
     crowd = [
-        [Visitor(port, f"user-{user}-{number}") for number in range(rounds)]
+        [Visitor(port, f"user-{user}-{number}", alone=False) for number in range(rounds)]
         for user in range(users)
     ]
     troubles: list[Exception] = []
@@ -226,12 +228,15 @@ def stop(process: subprocess.Popen[bytes], number: signal.Signals) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One operation, without and with the agent."""
+    """One operation; every pair is without and with the agent."""
 
     operation: str
     counts: tuple[int, int]
     outlines: tuple[frozenset[str], frozenset[str]]
-    median_ms: tuple[float, float]
+    """The forms of the answers to visitors that came alone: a crowd sees each other's things."""
+    alone_ms: tuple[float, float]
+    """Median as the client saw it."""
+    crowd_ms: tuple[float, float]
 
     @property
     def same(self) -> bool:
@@ -241,28 +246,37 @@ class Row:
 
 def rows_of(plain: Visit, recorded: Visit) -> list[Row]:
     """The operations in the order in which they were first called."""
-    sides: list[dict[str, list[Answer]]] = []
-    for one in (plain, recorded):
-        side: dict[str, list[Answer]] = defaultdict(list)
-        for answer in one.answers:
-            side[answer.operation].append(answer)
-        sides.append(side)
+    sides = (_by_operation(plain), _by_operation(recorded))
+
+    def pair(of: Callable[[Sequence[Answer]], T], operation: str) -> tuple[T, T]:
+        return of(sides[0][operation]), of(sides[1][operation])
+
     return [
         Row(
             operation,
-            (len(sides[0][operation]), len(sides[1][operation])),
-            (
-                frozenset(answer.outline for answer in sides[0][operation]),
-                frozenset(answer.outline for answer in sides[1][operation]),
-            ),
-            (_median(sides[0][operation]), _median(sides[1][operation])),
+            pair(len, operation),
+            pair(_outlines, operation),
+            pair(lambda answers: _median_ms(answers, alone=True), operation),
+            pair(lambda answers: _median_ms(answers, alone=False), operation),
         )
         for operation in dict.fromkeys([*sides[0], *sides[1]])
     ]
 
 
-def _median(answers: Sequence[Answer]) -> float:
-    return statistics.median(answer.wall_ms for answer in answers) if answers else 0.0
+def _by_operation(one: Visit) -> dict[str, list[Answer]]:
+    side: dict[str, list[Answer]] = defaultdict(list)
+    for answer in one.answers:
+        side[answer.operation].append(answer)
+    return side
+
+
+def _outlines(answers: Sequence[Answer]) -> frozenset[str]:
+    return frozenset(answer.outline for answer in answers if answer.alone)
+
+
+def _median_ms(answers: Sequence[Answer], *, alone: bool) -> float:
+    chosen = [answer.wall_ms for answer in answers if answer.alone is alone]
+    return statistics.median(chosen) if chosen else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,10 +378,12 @@ def show(result: Result) -> None:
         f" {result.recorded.exit_code}; {report.processes_count} processes recorded"
         f" {report.traces_count} requests"
     )
-    print(f"\n{'2xx':>5} {'p50 ms':>8} {'agent':>8}  operation, as the client saw it")
+    print("\nMedians in ms as the client saw them: alone and in a crowd, each without and with it")
+    print(f"{'2xx':>5} {'alone':>7} {'agent':>7} {'crowd':>7} {'agent':>7}  operation")
     for row in result.rows:
         print(
-            f"{row.counts[1]:>5} {row.median_ms[0]:>8.1f} {row.median_ms[1]:>8.1f}"
+            f"{row.counts[1]:>5} {row.alone_ms[0]:>7.1f} {row.alone_ms[1]:>7.1f}"
+            f" {row.crowd_ms[0]:>7.1f} {row.crowd_ms[1]:>7.1f}"
             f"  {row.operation}{'' if row.same else '  DIFFERS'}"
         )
     print(f"\n{'n':>5} {'mean ms':>8} {'p95':>7} {'sql':>4}  route and receipt")
@@ -405,7 +421,8 @@ def as_json(result: Result) -> Mapping[str, object]:
             {
                 "operation": row.operation,
                 "answers": row.counts,
-                "median_ms": row.median_ms,
+                "alone_ms": row.alone_ms,
+                "crowd_ms": row.crowd_ms,
                 "same": row.same,
             }
             for row in result.rows

@@ -538,7 +538,7 @@ def show(result: Result) -> None:
     counts = Counter(result.plain.outcomes.values())
     words = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
     print(
-        f"{result.suite.release:<52} {words}; {len(result.differing)} differ,"
+        f"{result.suite.name} ({result.suite.release}): {words}; {len(result.differing)} differ,"
         f" {len(result.unsteady)} unsteady; {result.traces_count} traces;"
         f" {result.plain.took_s:.0f} s, with the agent {result.recorded.took_s:.0f} s"
     )
@@ -556,7 +556,8 @@ def show(result: Result) -> None:
 def as_json(result: Result) -> Mapping[str, object]:
     """A result, for other programs."""
     return {
-        "suite": result.suite.release,
+        "suite": result.suite.name,
+        "release": result.suite.release,
         "outcomes": dict(Counter(result.plain.outcomes.values())),
         "outcomes_with_agent": dict(Counter(result.recorded.outcomes.values())),
         "differing": result.differing,

@@ -27,6 +27,7 @@ from tests.calibration.driver import (
     Seen,
     get,
     lines,
+    recorded_calls,
     wrong_lines,
     wrong_lines_in_a_crowd,
 )
@@ -68,6 +69,7 @@ CASES = (
     alone("hydration", "5 objects that take 4 ms each", "/alone/session-hydration"),
     alone("orm", "2 statements of 80 columns, compiled anew", "/alone/session-orm"),
     alone("framework", "3,000 routes before the right one", "/empty"),
+    alone("probe", "3,000 calls that are recorded", "/probe"),
     alone("gc", "a forced collection", "/alone/gc"),
     alone("sql", "pg_sleep(0.02), asyncpg", "/alone/asyncpg-sql"),
     alone("sql", "the same, SQLAlchemy on asyncpg", "/alone/engine-sql"),
@@ -116,7 +118,8 @@ def measured(stage: Stage, case: Case, many_routes: Driver) -> list[Line]:
         return one()
 
     exchanges = [partial(make, one) for one in case.exchanges]
-    seen = stage.measured(case.judge, *exchanges, driver=driver)
+    with recorded_calls():
+        seen = stage.measured(case.judge, *exchanges, driver=driver)
     return lines(seen[:: len(exchanges)])
 
 
@@ -161,7 +164,9 @@ def situations(stage: Stage) -> Iterator[str]:
 
 def _pairs(kind: str) -> list[str]:
     names = list(AWAITED)
-    return [f"/{kind}/{first}/{second}" for first, second in zip(names[::2], names[1::2])]
+    return [
+        f"/{kind}/{first}/{second}" for first, second in zip(names[::2], names[1::2], strict=True)
+    ]
 
 
 @contextmanager

@@ -66,6 +66,8 @@ class Answer:
     body_bytes: int
     outline: str
     """The form of the answer: its keys and types, without its values."""
+    alone: bool
+    """Whether no other visitor was there."""
 
 
 class UnexpectedAnswerError(Exception):
@@ -79,6 +81,7 @@ class Visitor:
     port: int
     name: str
     """Unique among the visitors of a start: to name what is made."""
+    alone: bool
     headers: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     _connection: http.client.HTTPConnection | None = None
@@ -120,7 +123,9 @@ class Visitor:
         status, told, text = self._ask(method, path, raw, headers)
         wall_ms = (time.perf_counter() - started) * 1000
         value = _read(told, text)
-        self.answers.append(Answer(operation, status, wall_ms, len(text), _outline(value)))
+        self.answers.append(
+            Answer(operation, status, wall_ms, len(text), _outline(value), self.alone)
+        )
         if not 200 <= status < 300:
             raise UnexpectedAnswerError(f"{method} {path}: {status} {text[:300]!r}")
         return value

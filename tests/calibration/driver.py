@@ -6,16 +6,19 @@ import asyncio
 import gc
 import importlib
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, Final
 
+from tests.calibration.app import recorded_call
 from tests.calibration.second_receipt import second_receipt
 from tests.calibration.truth import RUNS, CollectionWatch, Truth, Truths
-from unslow.current import OpenTrace
+from unslow.current import LANE, OpenTrace, clock
 from unslow.model.codec import dumps, loads, trace_of
-from unslow.model.trace import SEGMENTS, Trace
+from unslow.model.trace import OWN_CODE, SEGMENTS, Trace
+from unslow.patching import Patches
 from unslow.record.catalogue import PROBES
 from unslow.record.cost import measure
 from unslow.record.finish import finished
@@ -76,6 +79,31 @@ class Recording:
         """What does not record, and why."""
         coverage = self.recorder.coverage.values()
         return [f"{one.what}: {one.why}" for one in coverage if one.state == "off"]
+
+
+@contextmanager
+def recorded_calls() -> Iterator[None]:
+    """Has the app's `recorded_call` recorded by a probe at its shortest."""
+
+    def recording(original: Any) -> Any:
+        def here() -> Any:
+            lane = LANE.get()
+            if lane is None:
+                return original()
+            start = clock()
+            try:
+                return original()
+            finally:
+                lane.add(OWN_CODE, start, clock())
+
+        return here
+
+    patches = Patches()
+    patches.replace(recorded_call, "here", recording)
+    try:
+        yield
+    finally:
+        patches.undo()
 
 
 @dataclass

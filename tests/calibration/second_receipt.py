@@ -12,7 +12,8 @@ The rules:
    slice there, a wait for a thread aside); the first lane: `framework`.
 3. What recording a slice costs, a third before it and the rest behind it, is `probe` as far as the
    slice around it runs and is the innermost there.
-4. `framework` in which the watchdog saw the user's own line executing is `own-code`.
+4. `framework` in which the watchdog saw the user's own line executing is `own-code`, as far back as
+   the sample stands for and the framework held without a break.
 5. A task runs only within its steps. Outside them a wait is that wait and a run is nothing, except
    from the moment it was ready: then it is `loop-busy`, but a wait goes on if that took < 0.1 ms.
 6. Of the lanes active in an interval a running one goes first, then one that waits, then one that
@@ -120,9 +121,12 @@ def lane_segments(
     segments = painted(canvas, lane, cuts, cost)
     for sample in lane.samples:
         if sample.innermost and sample.weight_ns >= SHORT_SAMPLE_NS:
-            for interval in within(cuts, sample.at_ns - sample.weight_ns, sample.at_ns):
-                if segments[interval] == FRAMEWORK:
-                    segments[interval] = NUMBER["own-code"]
+            back = within(cuts, sample.at_ns - sample.weight_ns, sample.at_ns)[::-1]
+            seen = canvas[back[0]]
+            for interval in back:
+                if canvas[interval] != seen or segments[interval] != FRAMEWORK:
+                    break
+                segments[interval] = NUMBER["own-code"]
     return segments if lane.kind == "thread" else suspended(segments, lane, cuts)
 
 

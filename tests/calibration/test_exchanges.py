@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -19,14 +18,12 @@ from tests.calibration.driver import (
     Seen,
     get,
     lines,
+    recorded_calls,
     together,
     wrong_lines,
     wrong_lines_in_a_crowd,
 )
 from tests.calibration.stage import Stage
-from unslow.current import LANE, clock
-from unslow.model.trace import OWN_CODE
-from unslow.patching import Patches
 from unslow.record.blame import LoopLedger, Waited
 
 PARCEL = b'{"name": "x"}'
@@ -174,31 +171,8 @@ def test_who_waits_for_bytes_knows_bounds(stage: Stage) -> None:
     stage.measured(outside_of_bounds, partial(get, "/victim/answer"), culprit)
 
 
-@pytest.fixture
-def recorded_call() -> Iterator[None]:
-    """A probe at its shortest."""
-
-    def recording(original: Any) -> Any:
-        def here() -> Any:
-            lane = LANE.get()
-            if lane is None:
-                return original()
-            start = clock()
-            try:
-                return original()
-            finally:
-                lane.add(OWN_CODE, start, clock())
-
-        return here
-
-    patches = Patches()
-    patches.replace(calibration_app.recorded_call, "here", recording)
-    yield
-    patches.undo()
-
-
-@pytest.mark.usefixtures("recorded_call")
 def test_what_recording_costs_is_a_line_of_its_own(stage: Stage) -> None:
-    seen = stage.alone(wrong_lines, "/probe")
+    with recorded_calls():
+        seen = stage.alone(wrong_lines, "/probe")
 
     assert truth_ms(seen, "probe") >= 0.5

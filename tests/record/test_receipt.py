@@ -229,6 +229,14 @@ def test_framework_in_which_the_users_line_was_seen_executing_is_own_code() -> N
     check_sums(trace)
 
 
+def test_a_sample_of_the_endpoint_says_nothing_of_the_framework_before_it() -> None:
+    seen = Sample(6 * MS, 6 * MS, HERE, innermost=True)
+    trace = a_trace(replace(a_task(0, 10, a_slice(1, 9, OWN_CODE)), samples=(seen,)))
+
+    assert lines(receipt_of(trace)) == {FRAMEWORK: 2, OWN_CODE: 8}
+    check_sums(trace)
+
+
 def test_what_recording_costs_is_taken_off_the_slice_around_it_when_that_runs() -> None:
     lane = a_task(0, 20, a_slice(4, 6, SQL), a_slice(2, 10, OWN_CODE), a_slice(12, 18, ROWS))
     trace = a_trace(lane)

@@ -21,6 +21,11 @@ _ENDED_BY_CTRL_C: Final = 130
 class Commands(click.Group):
     """The group of all commands; an error of ours is one sentence on stderr."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which one meets them."""
+        del ctx
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command that was named."""
         try:
@@ -41,10 +46,25 @@ class Commands(click.Group):
             ctx.exit(UnslowError.exit_code)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP: Final = """\
+Find out why your Python API is slow - with the fix already tried.
+
+\b
+See what it tells, in a minute and with nothing set up:
+  unslow demo
+Then your own app, in place of `uvicorn app:app`, or before its own command:
+  unslow run app:app
+  unslow run -- gunicorn -k uvicorn_worker.UvicornWorker app:app
+
+Results go to stdout, everything else to stderr. Exit code 2: it could not be done, and the last
+line says why.
+"""
+
+
+@click.group(cls=Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="unslow")
 def command() -> None:
-    """Find out why your Python API is slow - with the fix already tried."""
+    """The command `unslow`."""
 
 
 for one in (demo, run, report):

@@ -39,6 +39,9 @@ _LOOK_EVERY_S = 0.02
 # The end of a child is told by a signal, which a thread that does not hold it back may swallow.
 _LOOK_AT_LEAST_EVERY_S = 1.0
 
+FileActions = tuple[tuple[int, int, int], ...]
+"""What is done to the command's files, as `os.posix_spawn` takes it."""
+
 
 class Signals:
     """Holds our signals back, and gives them out one by one.
@@ -112,7 +115,11 @@ class Child:
     """
 
     def __init__(
-        self, arguments: Sequence[str], environment: Mapping[str, str], signals: Signals
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        signals: Signals,
+        file_actions: FileActions = (),
     ) -> None:
         self.arguments = tuple(arguments)
         self._signals = signals
@@ -122,6 +129,7 @@ class Child:
                 arguments[0],
                 list(arguments),
                 environment,
+                file_actions=file_actions,
                 setsigmask=signals.mask_before,
                 setsigdef=_GIVEN_BACK,
             )

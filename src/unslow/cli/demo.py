@@ -60,7 +60,7 @@ class _Plan:
     "--all", "everything", is_flag=True, help="Give each endpoint its bar, and more lines below it."
 )
 @click.option(
-    "--folder", type=click.Path(file_okay=False), help="Folder of the store.  [default: .unslow]"
+    "--folder", type=click.Path(file_okay=False), help="Folder for the traces.  [default: .unslow]"
 )
 @click.option("--scale", type=click.FloatRange(0, 1), default=1.0, hidden=True)
 @click.option("--traffic", type=click.FloatRange(0, 1), default=1.0, hidden=True)

@@ -18,18 +18,18 @@ from .reporting import show_report
 @click.option(
     "--run",
     metavar="RUN",
-    help="A run, by the beginning of its name: the time at which it was started.  [default: the"
-    " newest]",
+    help="The beginning of a run's name, such as 2026-03-01T12: when it was started.  [default:"
+    " the newest run]",
 )
 @click.option(
     "--newest",
     "newest_count",
     type=click.IntRange(min=1),
     metavar="COUNT",
-    help="Look at this many of its requests, the newest ones.  [default: 10000]",
+    help="Look at so many of its requests, the newest ones.  [default: 10000]",
 )
 @click.option(
-    "--folder", type=click.Path(file_okay=False), help="Folder of the store.  [default: .unslow]"
+    "--folder", type=click.Path(file_okay=False), help="Folder with the traces.  [default: .unslow]"
 )
 def report(
     everything: bool,
@@ -40,8 +40,9 @@ def report(
 ) -> None:
     """Show a recorded run again.
 
-    For each endpoint: how long its requests took, and on what line of the receipt every millisecond
-    went; then who blocked the event loop, who held a pool's connections, and what was recorded.
+    Where the time of all requests went; for each endpoint how long its requests took, and where
+    every millisecond of them went; who blocked the event loop, and who held a pool's connections;
+    and what was recorded, and what was not.
     """
     settings = load()
     show_report(

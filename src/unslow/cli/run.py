@@ -26,6 +26,18 @@ _GRACE_AFTER_TROUBLE_S: Final = 5.0
 _GRACE_TO_END_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.1
 _LONG_S: Final = 3600.0
+_HELP: Final = """\
+Serve MODULE:APP, or run a COMMAND that serves one, and report where its time goes.
+
+\b
+  unslow run shop.main:app --port 8001
+  unslow run --live shop.main:create_app --factory
+  unslow run -- gunicorn -k uvicorn_worker.UvicornWorker shop.main:app
+
+MODULE:APP is served by uvicorn. COMMAND is any that starts Python somewhere: gunicorn, a script, a
+shell. It keeps its terminal, signals and exit code. Send it requests; the report comes at its end,
+on stderr, and again with `unslow report`.
+"""
 
 
 class RunCommand(click.Command):
@@ -40,17 +52,26 @@ class RunCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(cls=RunCommand, options_metavar="[OPTIONS]")
+@click.command(
+    cls=RunCommand,
+    options_metavar="[OPTIONS]",
+    help=_HELP,
+    short_help="Serve your app, or run its command, and report where its time goes.",
+)
 @click.argument("targets", metavar="MODULE:APP | -- COMMAND ...", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to serve at.")
 @click.option("--port", default=8000, show_default=True, help="Port to serve at.")
 @click.option("--workers", default=1, show_default=True, help="Number of worker processes.")
 @click.option("--factory", is_flag=True, help="APP is a function that makes the app.")
 @click.option("--reload", is_flag=True, help="Start again when a file changes.")
-@click.option("--live", is_flag=True, help="Show the report while the app runs.")
+@click.option("--live", is_flag=True, help="Show the report while the app runs, below its output.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, on stdout.")
 @click.option("--record-values", is_flag=True, help="Record the parameters of statements too.")
-@click.option("--folder", type=click.Path(file_okay=False), help="Folder of the store.")
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False),
+    help="Folder for the traces.  [default: .unslow]",
+)
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -65,12 +86,7 @@ def run(
     record_values: bool,
     folder: str | None,
 ) -> None:
-    """Serve MODULE:APP, or run a COMMAND that serves one, and report where its time goes.
-
-    MODULE:APP is served by uvicorn. COMMAND is any that starts Python somewhere: gunicorn, a
-    script, a shell. It keeps its terminal, signals and exit code; the report comes at its end, on
-    stderr.
-    """
+    """Serves an app, or runs a command, to its end, and shows what was recorded."""
     command: tuple[str, ...] = ctx.meta.get(__name__, ())
     if len(targets) + bool(command) != 1:
         raise click.UsageError(
@@ -106,8 +122,10 @@ def _run(
             return _to_its_end(Child(command, os.environ, signals))
     with Signals() as signals, Recording(settings) as recording:
         started = time.monotonic()
-        child = Child(command, recording.environment(os.environ), signals)
-        with live_report(recording.folder, recording.run, recording.traces_so_far, wanted=live):
+        with live_report(
+            recording.folder, recording.run, recording.traces_so_far, wanted=live
+        ) as file_actions:
+            child = Child(command, recording.environment(os.environ), signals, file_actions)
             _wait_for_hello(child, recording, settings.hello_timeout_s)
             exit_code = _to_its_end(child)
         took_s = time.monotonic() - started

@@ -210,9 +210,10 @@ def _own_framework(pieces: list[Piece], samples: tuple[Sample, ...]) -> list[Pie
             continue
         at = piece.start_ns
         for sample in seen:
-            start, end = max(sample.at_ns - sample.weight_ns, at), min(sample.at_ns, piece.end_ns)
-            if start >= end:
+            # What a sample of later work stands for may reach back to here: it saw nothing of it.
+            if not piece.start_ns < sample.at_ns <= piece.end_ns:
                 continue
+            start, end = max(sample.at_ns - sample.weight_ns, at), sample.at_ns
             if start > at:
                 changed.append(piece._replace(start_ns=at, end_ns=start))
             own = piece._replace(start_ns=start, end_ns=end, segment=OWN_CODE)

@@ -1,0 +1,106 @@
+"""A command's output on its way to the terminal, in our hands so that a report can stand below it.
+
+The command writes to a terminal of ours: it keeps its colours and writes line by line as before.
+Its input, its signals and what was not going to a terminal stay untouched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final
+
+_OUTPUTS: Final = (1, 2)
+_READ_BYTES: Final = 65_536
+_LOOK_EVERY_S: Final = 0.1
+_UNFINISHED_AFTER_S: Final = 0.5
+"""A line that waits for its end so long is a question, or a progress bar: shown as it is."""
+_PAUSE_S: Final = 0.05
+"""Between two showings: each draws the report again."""
+
+
+class Passing:
+    """Gives the command a terminal, and what it writes there to `show`, whole lines at a time."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._ours, self._theirs = os.openpty()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="unslow-output", daemon=True)
+        self._text = b""
+        self._last_read_s = 0.0
+        _leave_bytes_alone(self._theirs)
+        self.take_size()
+
+    def __enter__(self) -> Passing:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        os.close(self._theirs)
+        os.close(self._ours)
+
+    @property
+    def file_actions(self) -> tuple[tuple[int, int, int], ...]:
+        """For `posix_spawn`: what would go to the terminal goes to ours."""
+        return tuple(
+            (os.POSIX_SPAWN_DUP2, self._theirs, number) for number in _OUTPUTS if os.isatty(number)
+        )
+
+    def take_size(self) -> None:
+        """Makes our terminal as large as the one that its output is shown on."""
+        import fcntl
+        import termios
+
+        with contextlib.suppress(OSError):
+            size = fcntl.ioctl(_OUTPUTS[-1], termios.TIOCGWINSZ, bytes(8))
+            fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, size)
+
+    def _read(self) -> None:
+        while True:
+            ended = self._ended.is_set()
+            readable, _, _ = select.select([self._ours], [], [], _LOOK_EVERY_S)
+            if readable:
+                self._text += os.read(self._ours, _READ_BYTES)
+                self._last_read_s = time.monotonic()
+            self._show_lines()
+            if ended and not readable:
+                self._show_text(self._text)
+                return
+
+    def _show_lines(self) -> None:
+        lines, newline, rest = self._text.rpartition(b"\n")
+        if newline:
+            self._text = rest
+            self._show_text(lines)
+            time.sleep(_PAUSE_S)
+        elif self._text and time.monotonic() - self._last_read_s > _UNFINISHED_AFTER_S:
+            self._show_text(self._text)
+            self._text = b""
+
+    def _show_text(self, text: bytes) -> None:
+        # Also when the terminal is gone we read on: the command would wait for us without end.
+        with contextlib.suppress(OSError):
+            if text:
+                self._show(text.decode(errors="replace"))
+
+
+def _leave_bytes_alone(terminal: int) -> None:
+    """Takes a terminal's own changes off, such as a carriage return before each line's end."""
+    import termios
+
+    attributes = termios.tcgetattr(terminal)
+    attributes[1] &= ~termios.OPOST
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
