@@ -184,7 +184,8 @@ def _add_deeds(app: FastAPI, world: World) -> None:
         return deed
 
     async def awaited_dependency(deed: str) -> None:
-        await AWAITED[deed](world)
+        with endpoint():
+            await AWAITED[deed](world)
 
     @app.get("/dependency/{deed}", dependencies=[Depends(awaited_dependency)])
     async def dependency(deed: str) -> str:
@@ -328,14 +329,19 @@ def _five_milliseconds(world: World) -> None:
 
 
 def _add_afterwards(app: FastAPI, world: World) -> None:
-    async def teardown() -> AsyncIterator[None]:
+    async def teardown(deed: str) -> AsyncIterator[None]:
         yield
-        await AWAITED["asyncpg-sql"](world)
+        with spent("own-code"):
+            await AWAITED[deed](world)
+
+    async def in_background(deed: str) -> None:
+        with spent("own-code"):
+            await AWAITED[deed](world)
 
     @app.get("/background/{deed}")
     async def background(deed: str, tasks: BackgroundTasks) -> None:
-        tasks.add_task(AWAITED[deed], world)
+        tasks.add_task(in_background, deed)
 
-    @app.get("/teardown", dependencies=[Depends(teardown)])
-    async def torn_down() -> None:
-        return None
+    @app.get("/teardown/{deed}", dependencies=[Depends(teardown)])
+    async def torn_down(deed: str) -> str:
+        return deed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -38,6 +39,10 @@ COMPUTING = {"own-code", "gc", "session-orm"}
 """Ten threads that compute wait for each other, and for how long nobody tells them."""
 WAITING_CALLS = [name for name in CALLED if name not in COMPUTING | {"psycopg-rows"}]
 """Around a cursor there are statements shorter than a thread's turn at the interpreter's lock."""
+
+
+SOME_AWAITED = ("own-code", "asyncpg-sql", "httpx-remote")
+SOME_CALLED = ("own-code", "psycopg-sql", "blocking")
 
 
 def blocked_loop_ms(seen: Sequence[Seen]) -> float:
@@ -87,6 +92,22 @@ def test_side_by_side_in_a_task_group(stage: Stage, first: str, second: str) -> 
     stage.alone(wrong_lines_in_a_crowd, f"/group/{second}/{first}")
 
 
+@on_asyncio
+@pytest.mark.parametrize("deed", SOME_AWAITED)
+def test_in_a_dependency(stage: Stage, deed: str) -> None:
+    stage.alone(wrong_lines, f"/dependency/{deed}")
+
+
+@on_asyncio
+@pytest.mark.parametrize("path", ["background", "teardown"])
+@pytest.mark.parametrize("deed", SOME_AWAITED)
+def test_behind_the_response(stage: Stage, path: str, deed: str) -> None:
+    def judge(seen: Sequence[Seen]) -> list[str]:
+        return wrong_lines([replace(one, receipt=one.after) for one in seen])
+
+    stage.alone(judge, f"/{path}/{deed}")
+
+
 @pytest.mark.parametrize("deed", AWAITED)
 def test_at_ten_users(stage: Stage, deed: str) -> None:
     stage.crowd(wrong_lines_in_a_crowd, f"/alone/{deed}")
@@ -98,6 +119,20 @@ def test_in_the_thread_of_a_plain_endpoint(stage: Stage, deed: str) -> None:
 
     # To start a thread, now and then, does block it.
     assert blocked_loop_ms(seen) <= LEAST_MS
+
+
+@on_asyncio
+@pytest.mark.parametrize("deed", SOME_CALLED)
+def test_in_a_thread_under_an_http_middleware(stage: Stage, deed: str) -> None:
+    stage.alone(in_a_thread, f"/def/{deed}", stage.under_middleware)
+
+
+@on_asyncio
+@pytest.mark.parametrize("deed", SOME_CALLED)
+def test_on_the_loop_under_an_http_middleware(stage: Stage, deed: str) -> None:
+    seen = stage.alone(wrong_lines, f"/on-loop/{deed}", stage.under_middleware)
+
+    assert blocked_loop_ms(seen) == pytest.approx(waited_ms(seen), abs=LEAST_MS)
 
 
 @on_asyncio

@@ -42,9 +42,10 @@ def recorded(report: dict[str, Any], folder: Path) -> tuple[Recorded, ...]:
 
 
 def endpoint(report: dict[str, Any], method: str, route: str) -> dict[str, Any]:
-    (found,) = [
+    matching: list[dict[str, Any]] = [
         one for one in report["endpoints"] if (one["method"], one["route"]) == (method, route)
     ]
+    (found,) = matching
     return found
 
 
