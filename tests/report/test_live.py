@@ -49,6 +49,20 @@ def test_a_report_longer_than_the_terminal_is_cut_below_its_worst_route_and_says
         assert screen.lines[-1].endswith(" more lines")
 
 
+def test_lines_of_others_stand_above_it_in_their_own_colours_and_stay() -> None:
+    screen = Screen()
+
+    with LiveReport(console=console_on(screen, height=30), room_above_count=8) as live:
+        live.update(shop())
+        live.show_above("one [bold]\n\x1b[31mtwo\x1b[0m")
+
+        assert ["one [bold]", "two"] == screen.lines[:2]
+        assert "unslow 0.1.0" in screen.lines[2]
+        assert len(screen.lines) == 2 + 30 - 1 - 8
+
+    assert ["one [bold]", "two"] == screen.lines
+
+
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     screen = Screen()

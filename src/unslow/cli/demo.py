@@ -175,7 +175,7 @@ def _run(plan: _Plan, recording: Recording, ending: Ending) -> tuple[Ended | Non
             ending.release()
             url = stack.enter_context(_database(plan))
             app = stack.enter_context(_served(url, recording))
-            failed = _send_traffic(url, app, plan.traffic)
+            failed = _send_traffic(url, app, plan.traffic, ending)
             if plan.keep:
                 ended = _keep(app, url, plan)
         except Ended:
@@ -264,7 +264,7 @@ def _served(url: str, recording: Recording) -> Iterator[DemoApp]:
             yield app
 
 
-def _send_traffic(url: str, app: DemoApp, share: float) -> str:
+def _send_traffic(url: str, app: DemoApp, share: float, ending: Ending) -> str:
     """Asks every endpoint, alone and together with others.
 
     Returns:
@@ -282,7 +282,8 @@ def _send_traffic(url: str, app: DemoApp, share: float) -> str:
     ]
     wrong: Counter[str] = Counter()
     for users, words, requests in rounds:
-        wrong += _send_round(app, requests[: max(1, round(len(requests) * share))], users, words)
+        first = requests[: max(1, round(len(requests) * share))]
+        wrong += _send_round(app, first, users, words, ending)
     if not wrong:
         return ""
     kinds = ", ".join(f"{count:,} x {kind}" for kind, count in wrong.most_common())
@@ -303,16 +304,21 @@ def _why_failed(url: str, app: DemoApp) -> str:
     return f"the app wrote last {said[0].strip()!r}" if said else "the app wrote nothing about it"
 
 
-def _send_round(app: DemoApp, requests: Sequence[Request], users: int, words: str) -> Counter[str]:
+def _send_round(
+    app: DemoApp, requests: Sequence[Request], users: int, words: str, ending: Ending
+) -> Counter[str]:
     """Sends some of the traffic; what went wrong, and how often."""
     from ..demo.traffic import send
 
     with progress(f"Asking each endpoint, {words}") as update:
 
         def answered(_route: str, share: float) -> None:
+            ending.release()
             app.check()
             update(share)
 
+        # An event loop that is only half made complains when it is interrupted.
+        ending.hold()
         sent = send(app.address, requests, users, answered)
     if sent.not_sent_count:
         click.echo(

@@ -29,12 +29,12 @@ class Passing:
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
-        self._ours, self._theirs = os.openpty()
+        self._ours, self.terminal = os.openpty()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read, name="unslow-output", daemon=True)
         self._text = b""
         self._last_read_s = 0.0
-        _leave_bytes_alone(self._theirs)
+        _leave_bytes_alone(self.terminal)
         self.take_size()
 
     def __enter__(self) -> Passing:
@@ -49,14 +49,14 @@ class Passing:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        os.close(self._theirs)
+        os.close(self.terminal)
         os.close(self._ours)
 
     @property
     def file_actions(self) -> tuple[tuple[int, int, int], ...]:
         """For `posix_spawn`: what would go to the terminal goes to ours."""
         return tuple(
-            (os.POSIX_SPAWN_DUP2, self._theirs, number) for number in _OUTPUTS if os.isatty(number)
+            (os.POSIX_SPAWN_DUP2, self.terminal, number) for number in _OUTPUTS if os.isatty(number)
         )
 
     def take_size(self) -> None:
@@ -66,7 +66,7 @@ class Passing:
 
         with contextlib.suppress(OSError):
             size = fcntl.ioctl(_OUTPUTS[-1], termios.TIOCGWINSZ, bytes(8))
-            fcntl.ioctl(self._theirs, termios.TIOCSWINSZ, size)
+            fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
 
     def _read(self) -> None:
         while True:

@@ -130,7 +130,8 @@ def send(
         url: The address of the app, `http://127.0.0.1:PORT`.
         requests: What to send.
         concurrency: How many users there are.
-        on_progress: Called after each answer with its route and the share that is done.
+        on_progress: Called once before the first request, and after each answer with its route and
+            the share that is done.
         within_s: When this time is up, nothing more is sent.
     """
     return asyncio.run(_send(url, requests, concurrency, on_progress or _ignore, within_s))
@@ -216,6 +217,7 @@ async def _send(
     waiting = iter(requests)
     statuses: Counter[int] = Counter()
     errors: Counter[str] = Counter()
+    on_progress("", 0.0)
     begun_ns = time.perf_counter_ns()
 
     async def be_a_user(client: httpx.AsyncClient) -> None:
