@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,8 +94,13 @@ class Terminal:
         self.process.wait()
         os.close(self._ours)
 
+    @property
+    def plain(self) -> str:
+        """What came, without colours."""
+        return re.sub(r"\x1b\[[\d;]*m", "", self.text)
+
     def wait_for(self, text: str) -> None:
-        until(lambda: text in self.read().text)
+        until(lambda: text in self.read().plain)
 
     def read(self) -> Terminal:
         """Takes what has come so far."""
@@ -114,7 +119,7 @@ class Terminal:
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Path]:
+def app(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text(
         STARLETTE_APP.replace("    return Plain", "    print('asked for'); return Plain")
     )
@@ -136,7 +141,7 @@ def test_the_output_of_the_app_stands_above_the_report_and_both_are_whole(app: P
         assert 3 == terminal.text.count("asked for")
         assert terminal.text.count("\x1b[?25l") == terminal.text.count("\x1b[?25h") > 0
         # Once more at the end.
-        assert terminal.text.rindex("3 requests") > terminal.text.rindex("Finished server process")
+        assert terminal.plain.rindex("3 requests") > terminal.plain.rindex("Finished server")
 
 
 def get(port: int, path: str) -> None:

@@ -17,7 +17,6 @@ from typing import Final
 
 _OUTPUTS: Final = (1, 2)
 _READ_BYTES: Final = 65_536
-_LOOK_EVERY_S: Final = 0.1
 _UNFINISHED_AFTER_S: Final = 0.5
 """A line that waits for its end so long is a question, or a progress bar: shown as it is."""
 _PAUSE_S: Final = 0.05
@@ -32,8 +31,8 @@ class Passing:
         self._ours, self.terminal = os.openpty()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._read, name="unslow-output", daemon=True)
-        self._text = b""
-        self._last_read_s = 0.0
+        self._text = bytearray()
+        self._last_read_s = self._last_shown_s = 0.0
         _leave_bytes_alone(self.terminal)
         self.take_size()
 
@@ -69,26 +68,28 @@ class Passing:
             fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
 
     def _read(self) -> None:
+        """Takes what comes at once, so that nobody waits for us, and shows it now and then."""
         while True:
             ended = self._ended.is_set()
-            readable, _, _ = select.select([self._ours], [], [], _LOOK_EVERY_S)
+            readable, _, _ = select.select([self._ours], [], [], _PAUSE_S)
+            now_s = time.monotonic()
             if readable:
                 self._text += os.read(self._ours, _READ_BYTES)
-                self._last_read_s = time.monotonic()
-            self._show_lines()
+                self._last_read_s = now_s
+            if now_s - self._last_shown_s >= _PAUSE_S:
+                self._show_lines(now_s)
             if ended and not readable:
-                self._show_text(self._text)
+                self._show_text(bytes(self._text))
                 return
 
-    def _show_lines(self) -> None:
-        lines, newline, rest = self._text.rpartition(b"\n")
-        if newline:
-            self._text = rest
-            self._show_text(lines)
-            time.sleep(_PAUSE_S)
-        elif self._text and time.monotonic() - self._last_read_s > _UNFINISHED_AFTER_S:
-            self._show_text(self._text)
-            self._text = b""
+    def _show_lines(self, now_s: float) -> None:
+        is_unfinished_for_long = now_s - self._last_read_s > _UNFINISHED_AFTER_S
+        end = len(self._text) if is_unfinished_for_long else self._text.rfind(b"\n") + 1
+        if end:
+            lines = bytes(self._text[:end])
+            del self._text[:end]
+            self._show_text(lines.removesuffix(b"\n"))
+            self._last_shown_s = time.monotonic()
 
     def _show_text(self, text: bytes) -> None:
         # Also when the terminal is gone we read on: the command would wait for us without end.
