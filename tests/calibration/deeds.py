@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 import asyncpg
 import psycopg
-from sqlalchemy import event, func, select, text
+from sqlalchemy import event, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -31,11 +31,13 @@ SLEEP_S = 0.02
 REMOTE_MS = 40
 HELD_S = 0.03
 GARBAGE = 100_000
-COMPILED = 2
-COLUMNS = 80
+COMPILED = 3
+CONDITIONS = 150
 SLOW_SQL = "SELECT pg_sleep(0.02)"
 SLOW_ROWS = "SELECT pg_sleep(0.005), i FROM generate_series(1, 4) i"
 """Each two rows take 10 ms."""
+LATER_ROWS = "SELECT CASE WHEN i > 50 THEN pg_sleep(0.01) END FROM generate_series(1, 52) i"
+"""SQLAlchemy reads 50 rows of asyncpg at once; each of the two behind them takes 10 ms."""
 
 NOT_CACHED: dict[str, Any] = {"compiled_cache": None}
 
@@ -93,9 +95,8 @@ async def asyncpg_rows(world: World) -> None:
     with spent("sql"):
         await transaction.start()
         cursor = await connection.cursor(SLOW_ROWS)
-    for _ in range(2):
-        with spent("rows"):
-            await cursor.fetch(2)
+    with spent("rows"):
+        await cursor.fetch(4)
     with spent("sql"):
         await transaction.rollback()
     with spent("connect"):
@@ -161,9 +162,10 @@ async def engine_sql(world: World) -> None:
 
 async def engine_rows(world: World) -> None:
     async with closing(await world.async_engine.connect()) as connection:
+        with spent("orm"):
+            # It comes with the first rows, which are there at once.
+            result = await connection.stream(text(LATER_ROWS))
         with spent("rows"):
-            # The first rows are fetched behind the cursor's execution, before it returns.
-            result = await connection.stream(text(SLOW_ROWS))
             await result.fetchall()
         with spent("sql"):
             await connection.rollback()
@@ -235,15 +237,13 @@ def execute_composed(session: Session) -> None:
     for number in range(COMPILED):
         statement = composed(number)
         with spent("orm"):
-            session.execute(statement)
+            session.execute(statement, execution_options={"synchronize_session": False})
 
 
 def composed(number: int) -> Any:
-    """A statement that has to be compiled each time."""
-    columns = [
-        func.coalesce(Plain.id + number, index).label(f"c{index}") for index in range(COLUMNS)
-    ]
-    return select(*columns).where(Plain.id == number).limit(1)
+    """A statement that has to be compiled each time, and finds nothing."""
+    conditions = [Plain.id == -number - index for index in range(1, CONDITIONS)]
+    return update(Plain).where(or_(*conditions)).values(name="x")
 
 
 async def redis_cache(world: World) -> None:
@@ -404,8 +404,8 @@ AWAITED: dict[str, AwaitedDeed] = {
     "engine-sql": engine_sql,
     "aiohttp-remote": aiohttp_remote,
     "engine-connect": engine_connect,
-    "asyncpg-rows": asyncpg_rows,
     "engine-pool-wait": engine_pool_wait,
+    "asyncpg-rows": asyncpg_rows,
     "unexplained": asyncio_sleep,
 }
 CALLED: dict[str, CalledDeed] = {

@@ -265,7 +265,7 @@ def closed(seen: Seen) -> None:
     trace = seen.trace
     assert trace.start_ns < trace.response_end_ns <= trace.end_ns
     assert trace.dropped_count == 0
-    assert abs(seen.wall_ns - (trace.end_ns - trace.start_ns)) < 5e6
+    assert trace.end_ns - trace.start_ns <= seen.wall_ns
     assert all(lane.start_ns <= lane.end_ns <= trace.end_ns for lane in trace.lanes)
     assert LANE.get() is None
     assert running == {}
@@ -370,15 +370,22 @@ def test_a_timeout_around_the_app_closes_the_trace(
     async def timed_out() -> Seen:
         app.state.waiting = asyncio.Event()
         exchange = get("/waits")
+
+        async def set_alarm() -> None:
+            await app.state.waiting.wait()
+            limit.reschedule(asyncio.get_running_loop().time() + 0.01)
+
+        alarm = asyncio.ensure_future(set_alarm())
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.02):
+            async with asyncio.timeout(None) as limit:
                 await driver.send(exchange)
+        await alarm
         return driver.seen(exchange)
 
     seen = runner.run(timed_out())
 
     assert seen.trace.error == "CancelledError"
-    assert sum(seen.receipt.segments_ns) >= 10e6
+    assert sum(seen.receipt.segments_ns) >= 9e6
 
 
 def test_a_task_that_outlives_its_request_goes_on_unseen(

@@ -145,8 +145,8 @@ def test_who_waits_for_the_loop_knows_how_long_and_for_whom(stage: Stage, awaits
 
     seen = stage.measured(of_the_victims, victim, partial(get, "/culprit"))
 
-    # A thread that is done must first get the interpreter's lock from the culprit.
-    assert truth_ms(seen[::2], "loop-busy") >= 2
+    # A thread may get the interpreter's lock, and so end, only when the culprit is done.
+    assert awaits == "thread" or truth_ms(seen[::2], "loop-busy") >= 20
     for one, culprit in zip(seen[::2], seen[1::2], strict=True):
         found = waited(one, culprit)
         assert found.certain_ns / 1e6 == pytest.approx(one.line_ms("loop-busy"), abs=LEAST_MS)

@@ -363,7 +363,7 @@ def _say_what_is_kept(recording: Recording, is_kept: bool) -> bool:
 def _say_what_is_next(recording: Recording, is_kept: bool) -> None:
     if is_kept:
         click.echo(
-            f"unslow: every line of it: {_report_command(recording)} --all; your own app:"
+            f"unslow: more of it: {_report_command(recording)} --all; your own app:"
             " unslow run MODULE:APP",
             err=True,
         )
