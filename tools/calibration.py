@@ -157,9 +157,10 @@ def situations(stage: Stage) -> Iterator[str]:
         for path in paths:
             stage.alone(judge, path, driver)
         yield f"{says:<33}{len(paths):>5}"
-    for deed in deeds:
+    crowds = [deed for deed in deeds if deed != "engine-rows"]
+    for deed in crowds:
         stage.crowd(wrong_lines_in_a_crowd, f"/alone/{deed}")
-    yield f"{'at 10 users':<33}{len(deeds):>5}"
+    yield f"{'at 10 users':<33}{len(crowds):>5}"
 
 
 def _pairs(kind: str) -> list[str]:

@@ -178,13 +178,13 @@ def _run(plan: _Plan, recording: Recording, ending: Ending) -> tuple[Ended | Non
             failed = _send_traffic(url, app, plan.traffic, ending)
             if plan.keep:
                 ended = _keep(app, url, plan)
+                ending.forget()
         except Ended:
             click.echo("unslow: ending what the demo has started", err=True)
             raise
         finally:
             ending.hold()
-    if ended is None:
-        ending.release()
+    ending.release()
     return ended, failed
 
 
@@ -338,9 +338,10 @@ def _keep(app: DemoApp, url: str, plan: _Plan) -> Ended:
         DemoError: the app ended by itself.
     """
     shown = url if plan.database is None else _masked(url)
-    click.echo(f"unslow: the app is at {app.address}/docs and its database at {shown}", err=True)
-    click.echo("unslow: Ctrl-C ends both and prints the report", err=True)
     try:
+        click.echo(f"unslow: the app is at {app.address}/docs", err=True)
+        click.echo(f"unslow: its database is at {shown}", err=True)
+        click.echo("unslow: Ctrl-C ends both and prints the report", err=True)
         while True:
             app.check()
             time.sleep(_LOOK_EVERY_S)

@@ -64,6 +64,10 @@ class Ending:
         if self._asked_for:
             raise Ended(self._asked_for)
 
+    def forget(self) -> None:
+        """What the signal wanted has been done."""
+        self._asked_for = 0
+
     def _asked(self, number: int, _frame: FrameType | None) -> None:
         self._asked_for = number
         if not self._held:

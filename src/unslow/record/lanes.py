@@ -22,7 +22,8 @@ from .place import own_code
 log = logging.getLogger("unslow")
 _OURS = __name__.partition(".")[0]
 _LONG_WAIT_NS = 1_000_000
-"""A wait this long is looked at: reading the chain of awaits takes about 2 us."""
+"""A wait this long is looked at, unless a driver's probe explains it: reading a chain of awaits
+takes 2 us, and ten times that below a framework with middleware and dependencies."""
 
 
 _TIMER_SLACK_NS = 1_500_000
@@ -70,7 +71,7 @@ class Steps(Coroutine[Any, Any, Any]):
         timer, lane.timer_ns = lane.timer_ns, 0
         before = running.get(thread_id)
         start = clock()
-        if start - lane.step_end_ns > _LONG_WAIT_NS:
+        if start - lane.step_end_ns > _LONG_WAIT_NS and not lane.inside_sql:
             _note_wait(lane, start, self.coroutine)
             start = clock()
         running[thread_id] = lane
@@ -124,21 +125,32 @@ def awaited(coroutine: Any) -> tuple[RawPlace | None, str]:
 
     Read off the chain of awaits, which is intact until the coroutine is resumed.
     """
+    by_file = own_code.by_file
     place: RawPlace | None = None
-    name = ""
+    below: Any = None
     while coroutine is not None:
         frame = getattr(coroutine, "cr_frame", None)
         if frame is None:
             break
         code = frame.f_code
-        if own_code.is_own_file(code.co_filename):
-            place, name = (code, frame.f_lasti), ""
-        elif place is not None and not name:
-            library = frame.f_globals.get("__name__", "").partition(".")[0]
-            # A probe's wrapper stands in for what it wraps.
-            name = f"{library}.{code.co_qualname}" if library != _OURS else ""
+        own = by_file.get(code.co_filename)
+        if own is None:
+            own = own_code.is_own_file(code.co_filename)
         coroutine = coroutine.cr_await
-    return place, name
+        if own is True:
+            place, below = (code, frame.f_lasti), coroutine
+    return place, _called(below)
+
+
+def _called(coroutine: Any) -> str:
+    """What the user's own code awaits: the outermost function that is not ours."""
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        library = frame.f_globals.get("__name__", "").partition(".")[0]
+        # A probe's wrapper stands in for what it wraps.
+        if library != _OURS:
+            return f"{library}.{frame.f_code.co_qualname}"
+        coroutine = coroutine.cr_await
+    return ""
 
 
 def run_in_lane(
