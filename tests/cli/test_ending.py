@@ -33,6 +33,26 @@ def test_a_signal_waits_while_it_is_held() -> None:
             ending.release()
 
 
+def test_only_the_first_signal_raises_so_that_what_it_led_to_comes_to_its_end() -> None:
+    with Ending() as ending:
+        with pytest.raises(Ended):
+            os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(Ended):
+            ending.release()
+
+
+def test_what_was_done_for_a_signal_is_forgotten_and_the_next_one_raises() -> None:
+    with Ending() as ending:
+        for _ in range(2):
+            with pytest.raises(Ended):
+                os.kill(os.getpid(), signal.SIGINT)
+            ending.forget()
+            ending.release()
+
+
 def test_without_a_signal_there_is_nothing_to_raise() -> None:
     with Ending() as ending:
         ending.hold()

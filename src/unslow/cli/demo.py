@@ -7,7 +7,7 @@ import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -173,12 +173,11 @@ def _run(plan: _Plan, recording: Recording, ending: Ending) -> tuple[Ended | Non
         stack.enter_context(recording)
         try:
             ending.release()
-            url = stack.enter_context(_database(plan))
-            app = stack.enter_context(_served(url, recording))
+            url = stack.enter_context(_database(plan, ending))
+            app = stack.enter_context(_served(url, recording, ending))
             failed = _send_traffic(url, app, plan.traffic, ending)
             if plan.keep:
-                ended = _keep(app, url, plan)
-                ending.forget()
+                ended = _keep(app, url, plan, ending)
         except Ended:
             click.echo("unslow: ending what the demo has started", err=True)
             raise
@@ -189,23 +188,60 @@ def _run(plan: _Plan, recording: Recording, ending: Ending) -> tuple[Ended | Non
 
 
 @contextmanager
-def _database(plan: _Plan) -> Iterator[str]:
+def _database(plan: _Plan, ending: Ending) -> Iterator[str]:
     """A filled database: one of our own, or the one that was given, which is emptied again."""
-    from ..demo.data import clear, fill
-
     with ExitStack() as stack:
         if plan.database is None:
             url = stack.enter_context(_own_database())
         else:
             url = plan.database
             _check_reachable(url)
-        with progress("Filling 1,000 users, 50,000 posts, 500,000 comments") as update:
-            fill(url, lambda _, part: update(part), scale=plan.scale)
+        filling = _Filling(url, ending)
         try:
+            filling.run(plan.scale)
             yield url
         finally:
-            if plan.database is not None:
-                _try_to_clear(url, clear)
+            if plan.database is not None and filling.has_made_tables:
+                filling.undo()
+
+
+class _Filling:
+    """Fills a database, and knows whether the tables that are there are its own."""
+
+    def __init__(self, url: str, ending: Ending) -> None:
+        self.has_made_tables = False
+        self._url = url
+        self._ending = ending
+
+    def run(self, scale: float) -> None:
+        """Fills it.
+
+        Raises:
+            DemoError: it is not empty, or cannot be written.
+        """
+        from ..demo.data import COMMIT, STATISTICS, fill
+
+        with progress("Filling 1,000 users, 50,000 posts, 500,000 comments") as update:
+
+            def told(what: str, share: float) -> None:
+                if what == COMMIT:
+                    # Until it is known whether the tables are there, nothing may come in between.
+                    self._ending.hold()
+                    return
+                self.has_made_tables = self.has_made_tables or what == STATISTICS
+                self._ending.release()
+                update(share)
+
+            fill(self._url, told, scale=scale)
+
+    def undo(self) -> None:
+        """Drops the tables; says so where that is not possible."""
+        from ..demo.data import clear
+
+        try:
+            clear(self._url)
+        except DemoError as error:
+            click.echo(f"unslow: {error}", err=True)
 
 
 @contextmanager
@@ -236,19 +272,12 @@ def _check_reachable(url: str) -> None:
         ) from error
 
 
-def _try_to_clear(url: str, clear: Callable[[str], None]) -> None:
-    try:
-        clear(url)
-    except DemoError as error:
-        click.echo(f"unslow: {error}", err=True)
-
-
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".")
 
 
 @contextmanager
-def _served(url: str, recording: Recording) -> Iterator[DemoApp]:
+def _served(url: str, recording: Recording, ending: Ending) -> Iterator[DemoApp]:
     """The demo's app, recorded as `unslow run` would record it."""
     from ..demo.stub import start_stub
 
@@ -258,7 +287,10 @@ def _served(url: str, recording: Recording) -> Iterator[DemoApp]:
             "UNSLOW_DEMO_DATABASE_URL": url,
             "UNSLOW_DEMO_STUB_URL": stub,
         }
+        # From here on to `release`: a process that is started is one that will be ended.
+        ending.hold()
         with serving(environment) as app:
+            ending.release()
             with progress("Starting the app"):
                 app.wait_until_it_answers()
             yield app
@@ -331,7 +363,7 @@ def _send_round(
     return wrong
 
 
-def _keep(app: DemoApp, url: str, plan: _Plan) -> Ended:
+def _keep(app: DemoApp, url: str, plan: _Plan, ending: Ending) -> Ended:
     """Leaves everything as it is until Ctrl-C.
 
     Raises:
@@ -343,9 +375,12 @@ def _keep(app: DemoApp, url: str, plan: _Plan) -> Ended:
         click.echo(f"unslow: its database is at {shown}", err=True)
         click.echo("unslow: Ctrl-C ends both and prints the report", err=True)
         while True:
+            ending.release()
             app.check()
             time.sleep(_LOOK_EVERY_S)
     except Ended as ended:
+        ending.hold()
+        ending.forget()
         return ended
 
 

@@ -27,7 +27,8 @@ class Ended(KeyboardInterrupt):
 class Ending:
     """Raises `Ended` in the block when a signal asks us to end; a signal ignored before stays so.
 
-    To be entered in the main thread.
+    The first signal raises, the later ones do not: what it led to ends in bounded time, and is not
+    to be torn in the middle. To be entered in the main thread.
     """
 
     def __init__(self) -> None:
@@ -51,24 +52,25 @@ class Ending:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` gave us
 
     def hold(self) -> None:
-        """From now on a signal waits: what runs ends by itself, and leaves nothing half done."""
+        """From now on a signal waits: what runs is short, and must not be left half done."""
         self._held = True
 
     def release(self) -> None:
-        """From now on signals raise again, and the one that waited does so now.
+        """From now on a signal raises; one that came before does so now.
 
         Raises:
-            Ended: a signal came while it was held.
+            Ended: a signal came while it was held, or what it raised got lost on its way.
         """
         self._held = False
         if self._asked_for:
             raise Ended(self._asked_for)
 
     def forget(self) -> None:
-        """What the signal wanted has been done."""
+        """What the signal wanted has been done; the next one raises again."""
         self._asked_for = 0
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
+        is_first = not self._asked_for
         self._asked_for = number
-        if not self._held:
+        if is_first and not self._held:
             raise Ended(number)

@@ -12,6 +12,9 @@ from .models import Base
 from .rows import Counts, counts, inserts
 
 DROPPED_WITHIN_S = 5
+COMMIT = "commit"
+STATISTICS = "statistics"
+"""What is made from the moment on in which the tables are there."""
 LOADED_SHARE = 0.7
 """How much of the time passes before the keys and indexes are made."""
 
@@ -88,7 +91,8 @@ def _fill(
             connection.execute(text(insert), parameters)
         on_progress("keys and indexes", LOADED_SHARE)
         _add_keys_and_indexes(connection)
-    on_progress("statistics", 0.9)
+        on_progress(COMMIT, 0.9)
+    on_progress(STATISTICS, 0.9)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         # VACUUM too, so that no autovacuum starts while requests are measured.
         connection.execute(text("VACUUM (ANALYZE) users, posts, comments, leads, orders"))
