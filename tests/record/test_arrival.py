@@ -141,7 +141,7 @@ def test_an_answer_read_late_is_known_to_have_come_early(
         errors_ms.append((arrived - server.before_ns) / 1e6)
 
     # The middle one: on a machine with neighbours any single look may be interrupted.
-    assert -0.5 <= sorted(errors_ms)[1] <= 5.5
+    assert -0.5 <= sorted(errors_ms)[1] <= 8.5
 
 
 def test_the_connection_is_open_after_its_descriptor_was_asked(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """When the bytes that a task waited for reached this machine.
 
-A loop that is busy reads late: the kernel knows how long the bytes lay there. Its answer is in
-milliseconds and moves in its own ticks, 4 ms on most machines.
+A loop that is busy reads late: the kernel knows how long the bytes lay there. It counts that in its
+own ticks, 4 ms on most machines.
 """
 
 from __future__ import annotations
@@ -17,11 +17,6 @@ from ..current import Lane, clock
 LEAST_WAIT_NS: Final = 5_000_000
 """Shorter waits are not looked at: the kernel's clock is too coarse for them."""
 
-_ATTEMPTS: Final = 3
-"""How often the kernel is asked until no tick came in between."""
-_LAG_NS: Final = 1_000_000
-"""The kernel's coarse clock and its ticks were seen up to 0.6 ms apart."""
-
 _INFO_BYTES: Final = 56
 _LAST_DATA_RECEIVED: Final = slice(52, 56)
 """In Linux's `struct tcp_info`: 8 fields of one byte, then the twelfth field of 4 bytes."""
@@ -31,7 +26,7 @@ _TCP_INFO: Final[int | None] = (
 )
 _TCP_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 _COARSE: Final = 6
-"""Linux's CLOCK_MONOTONIC_COARSE: the time of the last tick, by the clock of `perf_counter_ns`."""
+"""Linux's CLOCK_MONOTONIC_COARSE, which moves once a tick."""
 
 
 def _tick_ns() -> int:
@@ -49,7 +44,7 @@ def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
 
     It is known on Linux, for TCP, after a wait of more than 5 ms in which the lane gave up its
     event loop, and when the arrival lies within the wait; else the lane is left as it is. What is
-    set is not early, and late by at most a tick and 1 ms: no delay is said longer than it was.
+    set is not early, and late by at most two ticks: no delay is said longer than it was.
 
     Args:
         lane: The lane that waited; it runs again in the step that the answer woke.
@@ -61,24 +56,15 @@ def note_arrival(lane: Lane, source: Any, waited_since_ns: int) -> None:
     resumed_ns = lane.step_start_ns
     if resumed_ns <= waited_since_ns:
         return
-    tick_ns, age_ms = _asked(source)
+    age_ms = _age_ms(source)
     if age_ms is None:
         return
-    # The bytes came within the tick that was `age_ms` before the last one. What woke the step was
-    # there before it, however coarse the kernel's answer is.
-    arrival_ns = min(tick_ns - age_ms * 1_000_000 + _TICK_NS + _LAG_NS, resumed_ns)
+    # The ticks that are counted lie anywhere within theirs, both that of the bytes and that of now.
+    # (The time of the last one cannot be asked: the kernel's coarse clock may be a whole tick
+    # behind it.) What woke the step was there before it, however coarse the answer is.
+    arrival_ns = min(clock() - age_ms * 1_000_000 + _TICK_NS, resumed_ns)
     if arrival_ns > waited_since_ns:
         lane.arrival_ns = arrival_ns
-
-
-def _asked(source: Any) -> tuple[int, int | None]:
-    """When the last tick was, and how long before it the last bytes came in."""
-    for _ in range(_ATTEMPTS):
-        tick_ns = time.clock_gettime_ns(_COARSE)
-        age_ms = _age_ms(source)
-        if age_ms is None or time.clock_gettime_ns(_COARSE) == tick_ns:
-            return tick_ns, age_ms
-    return 0, None
 
 
 def _age_ms(source: Any) -> int | None:
