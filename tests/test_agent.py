@@ -213,6 +213,56 @@ def test_stopping_gives_everything_back() -> None:
     assert before == state()
 
 
+def test_a_context_of_a_request_holds_no_variable_that_the_process_does_not_know(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import contextvars, unslow\n"
+        "def names():\n"
+        "    return {variable.name for variable in contextvars.copy_context()}\n"
+        "within = []\n"
+        "async def looks(scope, receive, send):\n"
+        "    within.append(names())\n"
+        "    await app(scope, receive, send)\n"
+        "recorded = unslow.install(looks)\n"
+        "contextvars.Context().run(ask, recorded)\n"
+        "print(within[0] != set(), within[0] - names())\n"
+    )
+
+    # A server may give each request an empty context, and its tests look at what is in there.
+    assert "True set()\n" == in_a_process(code, folder=tmp_path)
+
+
+def test_what_was_imported_unseen_is_probed_when_the_app_is_served(tmp_path: Path) -> None:
+    code = (
+        "import sys, unslow\n"
+        "from importlib.machinery import PathFinder\n"
+        "from unslow import agent\n"
+        "from unslow.record.recorder import recorder\n"
+        "recorded = unslow.install(app)\n"
+        "sys.meta_path.insert(0, PathFinder)\n"
+        "import concurrent.futures.thread\n"
+        "print('thread pool executors' in recorder.coverage)\n"
+        "ask(recorded)\n"
+        "agent.flush()\n"
+        "print('thread pool executors' in recorder.coverage)\n"
+    )
+
+    assert "False\nTrue\n" == in_a_process(code, folder=tmp_path)
+
+
+def test_what_sleeps_in_the_background_sleeps_as_before_us(tmp_path: Path) -> None:
+    code = (
+        "import time, unslow\n"
+        "before = time.sleep\n"
+        "unslow.install(app)\n"
+        "from unslow.patching import original_sleep\n"
+        "print(time.sleep is before, original_sleep() is before)\n"
+    )
+
+    assert "False True\n" == in_a_process(code, folder=tmp_path)
+
+
 def test_stopping_what_was_never_started_does_nothing() -> None:
     unslow.uninstall()
 

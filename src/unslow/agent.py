@@ -169,6 +169,8 @@ class Agent:
         recorder.recording = False
         recorder.on_first = recorder.on_app = recorder.on_app_failed = None
         recorder.on_app_ended = None
+        # It may be about to start a probe.
+        self.wait_for_starter()
         self._hook.uninstall()
         self._probes.stop()
         self._patches.undo()
@@ -223,6 +225,7 @@ class Agent:
                     self._threads = self._started_threads()
                     self._end_with_the_process()
                     self._listen()
+            self._hook.catch_up()
             if self._wire is not None:
                 self._wire.send(SERVING, server=server, coverage=_coverage())
         except Exception as error:
