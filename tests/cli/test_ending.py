@@ -44,6 +44,19 @@ def test_only_the_first_signal_raises_so_that_what_it_led_to_comes_to_its_end() 
             ending.release()
 
 
+def test_something_else_is_done_instead_for_a_signal_that_came_before_too() -> None:
+    done: list[str] = []
+    with Ending() as ending:
+        ending.hold()
+        os.kill(os.getpid(), signal.SIGINT)
+        ending.call_instead(lambda: done.append("instead"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+        assert ["instead", "instead"] == done
+        with pytest.raises(Ended):
+            ending.release()
+
+
 def test_what_was_done_for_a_signal_is_forgotten_and_the_next_one_raises() -> None:
     with Ending() as ending:
         for _ in range(2):

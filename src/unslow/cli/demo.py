@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -325,6 +326,19 @@ def _send_traffic(url: str, app: DemoApp, share: float, ending: Ending) -> str:
     )
 
 
+def _cancelling() -> Callable[[], object]:
+    """What cancels the running task, also from a signal's handler."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        # The loop may just have been closed: then all is done that was to be cancelled.
+        with suppress(RuntimeError):
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+    return cancel
+
+
 def _why_failed(url: str, app: DemoApp) -> str:
     import psycopg
 
@@ -344,14 +358,18 @@ def _send_round(
 
     with progress(f"Asking each endpoint, {words}") as update:
 
-        def answered(_route: str, share: float) -> None:
-            ending.release()
+        def told(route: str, share: float) -> None:
+            if not route:
+                # The first word, from the task that all others are part of.
+                ending.call_instead(_cancelling())
             app.check()
             update(share)
 
-        # An event loop that is only half made complains when it is interrupted.
         ending.hold()
-        sent = send(app.address, requests, users, answered)
+        try:
+            sent = send(app.address, requests, users, told)
+        finally:
+            ending.release()
     if sent.not_sent_count:
         click.echo(
             f"unslow: {sent.not_sent_count:,} of {sent.requests_count:,} requests {words} were left"

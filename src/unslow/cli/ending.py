@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -34,6 +35,7 @@ class Ending:
     def __init__(self) -> None:
         self._held = False
         self._asked_for = 0
+        self._instead: Callable[[], object] | None = None
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Ending:
@@ -62,8 +64,18 @@ class Ending:
             Ended: a signal came while it was held, or what it raised got lost on its way.
         """
         self._held = False
+        self._instead = None
         if self._asked_for:
             raise Ended(self._asked_for)
+
+    def call_instead(self, action: Callable[[], object]) -> None:
+        """From now on a signal does this instead of raising; one that came before does so now.
+
+        For an event loop, whose tasks complain when something is raised in the middle of them.
+        """
+        self._instead = action
+        if self._asked_for:
+            action()
 
     def forget(self) -> None:
         """What the signal wanted has been done; the next one raises again."""
@@ -72,5 +84,7 @@ class Ending:
     def _asked(self, number: int, _frame: FrameType | None) -> None:
         is_first = not self._asked_for
         self._asked_for = number
-        if is_first and not self._held:
+        if self._instead is not None:
+            self._instead()
+        elif is_first and not self._held:
             raise Ended(number)
