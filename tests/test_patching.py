@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import _thread
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from unslow.patching import Patches
+from unslow.patching import Patches, original_sleep
 
 
 class Library:
@@ -98,3 +100,23 @@ def test_actions_run_last_first_before_names_are_given_back(patches: Patches) ->
     patches.undo()
 
     assert seen == ["second", "first original!"]
+
+
+def test_sleep_is_the_original_whatever_stands_in_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = time.sleep
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+
+    assert before is original_sleep()
+
+
+def test_where_threads_are_none_they_sleep_in_their_own_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def of_a_greenlet(_: float) -> None: ...
+
+    monkeypatch.setattr(time, "sleep", of_a_greenlet)
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *_: None)
+
+    assert of_a_greenlet is original_sleep()

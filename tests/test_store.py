@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -64,6 +65,26 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert [(one.start_ns, one.place and one.place.line) for one in recorded.stalls] == [(1, 3)]
     assert isinstance(recorded.stalls[0], Stall)
     assert recorded.process == process()
+
+
+def test_what_an_app_put_in_the_place_of_json_is_not_asked_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> str:
+        raise AssertionError
+
+    with monkeypatch.context() as app:
+        app.setattr(json, "dumps", fails)
+        app.setattr(json, "loads", fails)
+        writer = StoreWriter(tmp_path, MIB, "run", process())
+        writer.write(batch(trace(1)), process())
+        writer.close()
+
+    reader = StoreReader(tmp_path)
+    (recorded,) = reader.run("run")
+    reader.close()
+    assert recorded.process == process()
+    assert recorded.traces == (trace(1),)
 
 
 def test_runs_are_kept_apart_and_ordered(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import stat
@@ -98,6 +99,20 @@ def test_messages_come_out_as_they_went_in_however_they_were_cut(
     ]
 
     assert messages == out
+
+
+def test_what_an_app_put_in_the_place_of_json_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> str:
+        raise AssertionError
+
+    monkeypatch.setattr(json, "dumps", fails)
+    monkeypatch.setattr(json, "loads", fails)
+    message = {"type": "t", "name": "\u017elu\u0165", "numbers": [1, 2.5, None]}
+
+    data = packed(message)
+
+    assert b'{"type":"t","name":"\\u017elu\\u0165","numbers":[1,2.5,null]}' == data[4:]
+    assert [message] == list(Unpacker().feed(data))
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,24 @@ still ours is undone.
 
 from __future__ import annotations
 
+import _thread
 import inspect
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 _MISSING = object()
+_sleep: Final = time.sleep
+_start_new_thread: Final = _thread.start_new_thread
+
+
+def original_sleep() -> Callable[[float], object]:
+    """The `time.sleep` of before we, or an app's tests, put something in its place.
+
+    Where something like gevent has made threads take turns in one, it is its own: with the original
+    none of the others would go on.
+    """
+    return _sleep if _thread.start_new_thread is _start_new_thread else time.sleep
 
 
 class Patches:

@@ -227,8 +227,12 @@ def file_system_of(folder: Path) -> str:
     return kind
 
 
+# Not `json.dumps`: an app, or its tests, may have put something else in its place.
+_json = json.JSONEncoder()
+
+
 def _facts_as_json(facts: Process) -> str:
-    return json.dumps(
+    return _json.encode(
         {
             "process_id": facts.process_id,
             "started_at": facts.started_at,

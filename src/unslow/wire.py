@@ -55,10 +55,14 @@ _PATIENCE_S: Final = 2
 # An app may have given SIGPIPE back its deadly default.
 _NO_SIGNAL: Final[int] = getattr(socket, "MSG_NOSIGNAL", 0)
 
+# Not `json.dumps` and `json.loads`: an app, or its tests, may have put something else there.
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
+_DECODER: Final = json.JSONDecoder()
+
 
 def packed(message: Message) -> bytes:
     """The bytes of one message."""
-    body = json.dumps(message, separators=(",", ":")).encode()
+    body = _ENCODER.encode(message).encode()
     return _LENGTH.pack(len(body)) + body
 
 
@@ -96,7 +100,7 @@ def tupled(value: Any) -> Any:
 
 def _message_in(body: bytes) -> Message:
     try:
-        message = json.loads(body)
+        message = _DECODER.decode(body.decode())
     except ValueError as error:
         raise WireError("Something other than JSON came over the wire.") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):

@@ -141,3 +141,18 @@ def test_the_thread_starts_and_stops(watchdog: Watchdog) -> None:
 
     assert "unslow-watchdog" in names
     assert "unslow-watchdog" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_it_does_not_call_what_an_apps_tests_put_in_the_place_of_sleep(
+    watchdog: Watchdog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    ticked = threading.Event()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(watchdog, "tick", lambda *_: ticked.set())
+
+    watchdog.start()
+    assert ticked.wait(30)
+    watchdog.stop()
+
+    assert slept == []
