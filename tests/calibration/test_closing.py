@@ -472,7 +472,11 @@ def test_lifespan_and_websockets_pass_untouched(
         raise AssertionError
 
     scope, probe = {"type": kind}, Probe()
-    runner.run(call_traced(probe, recording.recorder, scope, receive, send))
+
+    async def call() -> None:
+        await call_traced(probe, recording.recorder, scope, receive, send)
+
+    runner.run(call())
 
     assert probe.calls == [(scope, receive, send)]
     assert probe.calls[0][0] is scope

@@ -17,7 +17,7 @@ import uvloop
 
 from unslow.current import LANE, OpenTrace, running
 from unslow.model.trace import UNEXPLAINED
-from unslow.record.lanes import Steps, run_in_lane, unwatch_all, watch, watched_loops
+from unslow.record.lanes import Steps, driven, run_in_lane, unwatch_all, watch, watched_loops
 
 Runner = Callable[[Awaitable[Any]], Any]
 
@@ -35,7 +35,7 @@ async def traced(work: Any) -> OpenTrace:
     trace = OpenTrace("GET", 1_000)
     token = LANE.set(trace.root)
     try:
-        await Steps(work, trace.root, enter=False)
+        await driven(work, trace.root)
     finally:
         LANE.reset(token)
         trace.close()
@@ -310,7 +310,7 @@ def test_a_full_trace_says_what_it_dropped(run: Runner) -> None:
     async def work() -> OpenTrace:
         watch(asyncio.get_running_loop())
         trace = OpenTrace("GET", 10)
-        await Steps(request(), trace.root, enter=False)
+        await driven(request(), trace.root)
         trace.close()
         return trace
 

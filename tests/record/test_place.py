@@ -15,7 +15,7 @@ import sqlalchemy
 
 from unslow.current import OpenTrace, RawPlace
 from unslow.record import place as place_module
-from unslow.record.lanes import Steps, unwatch_all, watch
+from unslow.record.lanes import driven, unwatch_all, watch
 from unslow.record.place import OwnCode, caller_place, resolve
 
 
@@ -64,7 +64,7 @@ def test_a_library_that_runs_as_a_task_of_its_own_has_no_line_of_the_servers() -
     async def request() -> OpenTrace:
         watch(asyncio.get_running_loop())
         trace = OpenTrace("GET", 100)
-        await Steps(library(), trace.root, enter=False)
+        await driven(library(), trace.root)
         unwatch_all()
         return trace
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
+from types import coroutine
 from typing import Any, NamedTuple
 
 from ..current import LANE, OpenTrace, clock
 from ..model.trace import OWN_CODE
-from .lanes import Steps
+from .lanes import driven
 
 _ROUNDS = 5
 _CALLS = 200
@@ -43,24 +44,19 @@ def _slices() -> int:
     return took
 
 
-class _Yields(Coroutine[Any, Any, None]):
-    def send(self, value: Any) -> None:  # noqa: ARG002  # a coroutine takes one
-        return None
-
-    def throw(self, *error: Any) -> None:  # noqa: ARG002  # a coroutine takes one
-        return None
-
-    def close(self) -> None:
-        return None
-
-    def __await__(self) -> Generator[Any, Any, None]:
+@coroutine
+def _yields() -> Generator[None, None, None]:
+    while True:
         yield
 
 
 def _steps() -> int:
     trace = OpenTrace("GET", _CALLS)
-    steps = Steps(_Yields(), trace.root, enter=False)
+    work: Any = _yields()
+    steps: Any = driven(work, trace.root)
     begin = clock()
     for _ in range(_CALLS):
         steps.send(None)
-    return clock() - begin
+    took = clock() - begin
+    steps.close()
+    return took

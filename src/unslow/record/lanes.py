@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from inspect import CO_COROUTINE
 from threading import get_ident
-from types import FrameType, FunctionType
+from types import FrameType, FunctionType, MethodType, coroutine
 from typing import Any
 from weakref import WeakSet
 
@@ -30,83 +30,135 @@ _TIMER_SLACK_NS = 1_500_000
 """Also an idle loop sees a timer this late: epoll and uvloop count in milliseconds, and wake up."""
 
 
-class Steps(Coroutine[Any, Any, Any]):
-    """A coroutine that notes each stretch in which the wrapped one holds the event loop.
+@coroutine
+def driven(
+    work: Coroutine[Any, Any, Any],
+    lane: Lane,
+    *,
+    in_new_task: bool = False,
+    ended: Callable[[BaseException | None], None] | None = None,
+) -> Generator[Any, Any, Any]:
+    """Awaits a coroutine and notes each stretch in which it holds the event loop.
 
-    Errors, cancellation and results pass through; attributes of the wrapped coroutine are seen.
-    Not an `async def`, so that a task that is cancelled before its first step closes the wrapped
-    coroutine as it would without us.
+    Errors, cancellation and results pass through. A generator with all written out in it: so a step
+    is one frame, and each costs microseconds where the last step was long ago.
+
+    Args:
+        work: The coroutine.
+        lane: The one that the stretches belong to.
+        in_new_task: Whether `lane` is yet to be made the current one of the task's context. There
+            is one more step then, before the first: what is thrown into it reaches the coroutine.
+        ended: Called at the end, with the error if there was one.
     """
-
-    __slots__ = ("_enter", "_send", "coroutine", "lane")
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], lane: Lane, enter: bool) -> None:
-        self.coroutine = coroutine
-        self.lane = lane
-        self._send = coroutine.send
-        self._enter = enter
-        """Whether the first step has to make `lane` the current one of the task's context."""
-
-    def send(self, value: Any) -> Any:
-        return self._step(self._send, value)
-
-    def __next__(self) -> Any:
-        return self._step(self._send, None)
-
-    def throw(self, *error: Any) -> Any:
-        return self._step(lambda _: self.coroutine.throw(*error), None)
-
-    def _step(self, resume: Callable[[Any], Any], argument: Any) -> Any:
-        lane = self.lane
-        trace = lane.trace
-        if trace.end_ns:
-            # A task that outlives its request.
-            return resume(argument)
-        if self._enter:
-            self._enter = False
+    trace = lane.trace
+    send = work.send
+    resume: Callable[[Any], Any] = send
+    argument: Any = None
+    is_over = False
+    try:
+        if in_new_task:
+            try:
+                yield
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                resume, argument = work.throw, error
             LANE.set(lane)
             lane.thread_id = get_ident()
         thread_id = lane.thread_id
-        ready, lane.ready_ns = lane.ready_ns, 0
-        timer, lane.timer_ns = lane.timer_ns, 0
-        before = running.get(thread_id)
-        start = clock()
-        if start - lane.step_end_ns > _LONG_WAIT_NS and not lane.inside_sql:
-            _note_wait(lane, start, self.coroutine)
+        while True:
+            ready = lane.ready_ns
+            timer = lane.timer_ns
+            if timer:
+                lane.timer_ns = 0
+            before = running.get(thread_id)
             start = clock()
-        running[thread_id] = lane
-        lane.step_start_ns = start
-        try:
-            return resume(argument)
-        except BaseException:
-            # The end of the task, also with a result: its lane does nothing from here on.
-            lane.end_ns = clock()
-            raise
-        finally:
-            lane.step_end_ns = end = clock()
-            if before is None:
-                running.pop(thread_id, None)
-            else:
-                running[thread_id] = before
-            if trace.left > 0:
-                trace.left -= 1
-                known = lane.arrival_ns or (timer if timer < start - _TIMER_SLACK_NS else 0)
-                lane.arrival_ns = lane.ready_ns = 0
-                lane.steps.append((start, end, ready, known))
-            elif trace.end_ns == 0:
-                trace.dropped_count += 1
+            # Else the task outlives its request.
+            is_recorded = trace.end_ns == 0
+            if is_recorded:
+                if start - lane.step_end_ns > _LONG_WAIT_NS and not lane.inside_sql:
+                    _note_wait(lane, start, work)
+                    start = clock()
+                running[thread_id] = lane
+                lane.step_start_ns = start
+            try:
+                waits_for = resume(argument)
+            except StopIteration as stop:
+                is_over, waits_for = True, stop.value
+            finally:
+                if is_recorded:
+                    lane.step_end_ns = end = clock()
+                    if before is None:
+                        del running[thread_id]
+                    else:
+                        running[thread_id] = before
+                    if trace.left > 0:
+                        trace.left -= 1
+                        known = lane.arrival_ns
+                        if known:
+                            lane.arrival_ns = 0
+                        elif timer and timer < start - _TIMER_SLACK_NS:
+                            known = timer
+                        lane.ready_ns = 0
+                        lane.steps.append((start, end, ready, known))
+                    elif trace.end_ns == 0:
+                        trace.dropped_count += 1
+            if is_over:
+                break
+            try:
+                argument = yield waits_for
+                resume = send
+            except GeneratorExit:
+                work.close()
+                raise
+            except BaseException as error:
+                resume, argument = work.throw, error
+    except BaseException as error:
+        # What was thrown in holds on to this frame.
+        argument = None
+        _end(lane)
+        if ended is not None:
+            ended(error)
+        raise
+    _end(lane)
+    if ended is not None:
+        ended(None)
+    return waits_for
+
+
+def _end(lane: Lane) -> None:
+    if lane.trace.end_ns == 0:
+        lane.end_ns = lane.step_end_ns
+
+
+class Steps:
+    """The coroutine of a new task, driven; attributes of the one inside are seen."""
+
+    __slots__ = ("_driver", "coroutine", "send", "throw")
+
+    def __init__(self, work: Coroutine[Any, Any, Any], lane: Lane) -> None:
+        self.coroutine = work
+        driver: Any = driven(work, lane, in_new_task=True)
+        next(driver)
+        self._driver = driver
+        # Without a way through Python: a task calls them for each of its steps.
+        self.send = driver.send
+        self.throw = driver.throw
 
     def close(self) -> None:
+        self._driver.close()
         self.coroutine.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self
-
-    def __iter__(self) -> Steps:
-        return self
+        driver: Generator[Any, Any, Any] = self._driver
+        return driver
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.coroutine, name)
+
+
+# By name, as nothing that it would inherit is of use: so asyncio takes it for a coroutine.
+Coroutine.register(Steps)
 
 
 def _note_wait(lane: Lane, end_ns: int, coroutine: Any) -> None:
@@ -259,7 +311,7 @@ class WatchedLoop:
             lane = Lane(parent.trace, TASK, parent.index)
             # A task is in its loop's queue from the moment it is made.
             lane.ready_ns = lane.start_ns
-            coro = Steps(coro, lane, enter=True)
+            coro = Steps(coro, lane)
         if self._factory_before is not None:
             return self._factory_before(loop, coro, **arguments)
         return asyncio.Task(coro, loop=loop, **arguments)
@@ -309,11 +361,12 @@ asyncpg queues one for each answer, and it wakes nobody."""
 def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def call_soon(callback: Any, *args: Any, context: Context | None = None) -> Any:
-            if context is not None:
+            kind = type(callback)
+            if context is not None and kind is not MethodType:
                 lane = context.get(LANE)
                 if lane is None:
                     pass
-                elif type(callback) in _CALLABLES:
+                elif kind in _CALLABLES:
                     # Not the task's own next step, but a callback that may come to wake it, as
                     # `shield`, `gather` and anyio's groups do it.
                     callback = _Queued(callback, woken)

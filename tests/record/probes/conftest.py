@@ -13,7 +13,7 @@ from tests.record.probes.redis_server import running_redis
 from tests.record.probes.stub import Stub, running_stub
 from unslow.current import LANE, OpenTrace
 from unslow.record.catalogue import PROBES
-from unslow.record.lanes import Steps, unwatch_all, watch
+from unslow.record.lanes import driven, unwatch_all, watch
 from unslow.record.probe import Probes
 from unslow.record.recorder import Recorder
 
@@ -57,7 +57,7 @@ class Bench:
         trace = OpenTrace("GET", 20_000)
         token = LANE.set(trace.root)
         try:
-            await Steps(work(), trace.root, enter=False)  # type: ignore[arg-type]
+            await driven(work(), trace.root)  # type: ignore[arg-type]
         finally:
             LANE.reset(token)
             trace.close()

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from inspect import getfullargspec
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
 from sqlalchemy import (
+    Connection,
+    Engine,
     bindparam,
     create_engine,
     delete,
@@ -394,6 +397,29 @@ def names_in_use() -> dict[tuple[str, str], Any]:
                     if isinstance(member, FunctionType | staticmethod | classmethod | bool):
                         found[f"{name}.{key}", attribute] = member
     return found
+
+
+def taking_nothing() -> dict[tuple[type, str], FunctionType]:
+    """The public methods that take nothing but their object, told as SQLAlchemy's own tests do."""
+    found: dict[tuple[type, str], FunctionType] = {}
+    for kind in (Session, Connection, Engine):
+        for name, method in vars(kind).items():
+            if isinstance(method, FunctionType) and not name.startswith("_"):
+                told = getfullargspec(method)
+                if not (told.args[1:] or told.varargs or told.varkw or told.kwonlyargs):
+                    found[kind, name] = method
+    return found
+
+
+def test_methods_that_take_nothing_still_take_nothing(bench: Bench) -> None:
+    before = taking_nothing()
+    bench.install("sqlalchemy")
+
+    after = taking_nothing()
+
+    assert before.keys() == after.keys()
+    replaced = {name for kind, name in before if after[kind, name] is not before[kind, name]}
+    assert {"close", "commit", "rollback"} <= replaced
 
 
 def listeners_count() -> int:
