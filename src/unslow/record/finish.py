@@ -33,7 +33,7 @@ def finished_at_once(trace: OpenTrace, *, with_values: bool = False) -> bytes | 
 
 
 def finished(trace: OpenTrace, *, with_values: bool = False) -> Packed:
-    """The tuple of the closed trace, as `model.codec.trace_of` reads it."""
+    """What `model.codec.trace_of` reads."""
     return (
         trace.number,
         os.getpid(),
@@ -48,43 +48,44 @@ def finished(trace: OpenTrace, *, with_values: bool = False) -> Packed:
         trace.error,
         trace.disconnected,
         trace.dropped_count,
-        tuple([_lane(lane, trace.end_ns) for lane in tuple(trace.lanes)]),
-        tuple([_statement(statement, with_values) for statement in tuple(trace.statements)]),
-        tuple([_hold(hold, trace.end_ns) for hold in tuple(trace.holds)]),
+        [_lane(lane, trace.end_ns) for lane in trace.lanes],
+        [_statement(statement, with_values) for statement in trace.statements],
+        [_hold(hold, trace.end_ns) for hold in trace.holds],
     )
 
 
 def _lane(lane: Lane, trace_end: int) -> Packed:
+    # Most slices have no place, and stay the tuples that they are.
+    slices: list[Any] = lane.slices.copy()
+    for index, one in enumerate(slices):
+        place = one[4]
+        if place is not None:
+            slices[index] = (one[0], one[1], one[2], one[3], resolve(place))
+    samples: list[Any] = lane.samples.copy()
+    for index, (at, weight, place, *rest) in enumerate(samples):
+        samples[index] = (at, weight, resolve(place), *rest)
+    end = lane.end_ns
     return (
         lane.kind,
         lane.thread_id,
         lane.parent,
         lane.start_ns,
-        min(lane.end_ns or trace_end, trace_end),
-        tuple(lane.steps),
-        tuple(
-            [
-                (start, end, segment, what, None if place is None else resolve(place))
-                for start, end, segment, what, place in tuple(lane.slices)
-            ]
-        ),
-        tuple(
-            [
-                (at, weight, resolve(place), *rest)
-                for at, weight, place, *rest in tuple(lane.samples)
-            ]
-        ),
+        end if 0 < end < trace_end else trace_end,
+        lane.steps,
+        slices,
+        samples,
     )
 
 
 def _statement(statement: OpenStatement, with_values: bool) -> Packed:
+    relationship, key, place = statement.relationship, statement.row_key, statement.place
     return (
         shape_of(statement.text),
         statement.driver,
-        resolve(statement.place),
+        None if place is None else resolve(place),
         statement.parent,
-        "" if statement.relationship is None else str(statement.relationship),
-        "" if statement.row_key is None else format(hash(statement.row_key) & 0xFFFFFFFF, "08x"),
+        "" if relationship is None else str(relationship),
+        "" if key is None else format(hash(key) & 0xFFFFFFFF, "08x"),
         statement.rows_count,
         statement.executions_count,
         repr(statement.parameters) if with_values and statement.parameters is not None else None,

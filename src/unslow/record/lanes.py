@@ -374,6 +374,9 @@ def _call_soon(woken: list[int]) -> Callable[[Callable[..., Any]], Callable[...,
                     lane.ready_ns = max(woken[0], lane.step_end_ns)
                 else:
                     lane.ready_ns = clock()
+            # Nearly all have one argument or none: unpacking them costs more than all above.
+            if len(args) == 1:
+                return original(callback, args[0], context=context)
             return original(callback, *args, context=context)
 
         return call_soon
@@ -404,7 +407,7 @@ class _Queued:
     def __call__(self, *args: Any) -> Any:
         self._woken[0] = self._asked_ns
         try:
-            return self._callback(*args)
+            return self._callback(args[0]) if len(args) == 1 else self._callback(*args)
         finally:
             self._woken[0] = 0
 

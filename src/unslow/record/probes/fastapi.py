@@ -142,9 +142,9 @@ class _Timed:
         self._start_ns = clock()
         return entered
 
-    def __exit__(self, *error: Any) -> Any:
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> Any:
         self._lane.add(self._segment, self._start_ns, clock(), None, self._place)
-        return self._context.__exit__(*error)
+        return self._context.__exit__(kind, error, traceback)
 
 
 def _endpoint(installation: Installation) -> _Patch:

@@ -24,11 +24,28 @@ from ...probe import Installation, require
 DRIVER: Final = "asyncpg"
 
 _PRIVATE: Final = (
-    ("Connection", "_execute", ("self", "query", "args", "limit", "timeout")),
+    (
+        "Connection",
+        "_execute",
+        (
+            "self",
+            "query",
+            "args",
+            "limit",
+            "timeout",
+            "return_status",
+            "ignore_custom_codec",
+            "record_class",
+        ),
+    ),
     ("Connection", "_executemany", ("self", "query", "args", "timeout")),
     ("Connection", "_get_statement", ("self", "query", "timeout")),
     ("Protocol", "bind", ("self", "state", "args", "portal_name", "timeout")),
-    ("Protocol", "bind_execute", ("self", "state", "args", "portal_name", "limit")),
+    (
+        "Protocol",
+        "bind_execute",
+        ("self", "state", "args", "portal_name", "limit", "return_extra", "timeout"),
+    ),
     ("Protocol", "bind_execute_many", ("self", "state", "args", "portal_name", "timeout")),
     ("Protocol", "copy_in", ("self", "copy_stmt", "reader", "data", "records")),
     ("Protocol", "copy_out", ("self", "copy_stmt", "sink", "timeout")),
@@ -61,15 +78,16 @@ def install(installation: Installation) -> None:
         require(owners[owner], name, *parameters)
     replace = installation.patches.replace
     driver = _Driver(installation)
-    for name in ("_execute", "_executemany"):
-        replace(connection.Connection, name, driver.whole_call)
+    replace(connection.Connection, "_execute", driver.whole_call)
+    replace(connection.Connection, "_executemany", driver.whole_call_of_many)
     replace(connection.Connection, "_get_statement", driver.preparing)
     for name in ("reset", "close"):
         replace(connection.Connection, name, driver.housekeeping)
     for name in ("query", "copy_in", "copy_out"):
         replace(protocol.Protocol, name, driver.message_with_text)
-    for name in ("bind", "bind_execute", "bind_execute_many"):
+    for name in ("bind", "bind_execute_many"):
         replace(protocol.Protocol, name, driver.message_with_state)
+    replace(protocol.Protocol, "bind_execute", driver.prepared)
     replace(protocol.Protocol, "execute", driver.further_rows)
     if hasattr(protocol.Protocol, "close_portal"):  # since 0.29
         replace(protocol.Protocol, "close_portal", driver.closing_portal)
@@ -138,14 +156,88 @@ class _Driver:
 
     # Connections
 
-    def whole_call(self, original: Call) -> Call:
-        many = original.__name__ == "_executemany"
+    # These two are the way of nearly every statement. So their arguments are named, since packing
+    # and unpacking those takes as long as recording does, and what others share is written out.
 
+    def whole_call(self, original: Call) -> Call:
+        @wraps(original)
+        def call(
+            connection: Any,
+            query: Any,
+            args: Any,
+            limit: Any,
+            timeout: Any,
+            *,
+            return_status: Any = False,
+            ignore_custom_codec: Any = False,
+            record_class: Any = None,
+        ) -> Awaitable[Any]:
+            running = original(
+                connection,
+                query,
+                args,
+                limit,
+                timeout,
+                return_status=return_status,
+                ignore_custom_codec=ignore_custom_codec,
+                record_class=record_class,
+            )
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return running
+            return self._execute(lane, running, connection, query, args)
+
+        return call
+
+    async def _execute(
+        self, lane: Lane, running: Awaitable[Any], connection: Any, query: Any, args: Any
+    ) -> Any:
+        statement = self._begin(lane, query, args)
+        lane.inside_sql += 1
+        start = clock()
+        try:
+            result = await running
+        except BaseException:
+            lane.inside_sql -= 1
+            self._end(lane, SQL, start, statement, None, connection._protocol)
+            raise
+        end = clock()
+        lane.inside_sql -= 1
+        if statement is None or end - start > LEAST_WAIT_NS:
+            self._end(lane, SQL, start, statement, result, connection._protocol)
+            return result
+        lane.add(SQL, start, end, statement.index)
+        rows = result[0] if type(result) is tuple else result
+        if type(rows) is list:
+            statement.rows_count = len(rows)
+        return result
+
+    def prepared(self, original: Call) -> Call:
+        record = self.message_with_state(original)
+
+        @wraps(original)
+        def call(
+            protocol: Any,
+            state: Any,
+            args: Any,
+            portal_name: Any,
+            limit: Any,
+            return_extra: Any,
+            timeout: Any,
+        ) -> Awaitable[Any]:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return original(protocol, state, args, portal_name, limit, return_extra, timeout)
+            return record(protocol, state, args, portal_name, limit, return_extra, timeout)
+
+        return call
+
+    def whole_call_of_many(self, original: Call) -> Call:
         async def call(
             lane: Lane, connection: Any, query: Any, args: Any, *rest: Any, **options: Any
         ) -> Any:
             statement = self._begin(lane, query, args)
-            if many and statement is not None and isinstance(args, list | tuple):
+            if statement is not None and isinstance(args, list | tuple):
                 statement.executions_count = len(args)
             result = None
             lane.inside_sql += 1

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import wraps
 from typing import Any, Final
 
-from ....current import LANE, OpenStatement, clock
+from ....current import LANE, Lane, OpenStatement, clock
 from ....model.trace import HYDRATION
 from ...probe import Installation
 from . import options, private
@@ -31,9 +31,9 @@ def install(installation: Installation) -> None:
     replace = installation.patches.replace
     replace(*private.locate(private.INSTANCES), _instances(installation))
     replace(*private.locate(private.NEW_RUN), _new_run)
-    replace(*private.locate(private.BUILD_ALL), _built)
-    replace(*private.locate(private.BUILD_ONE), _built)
-    replace(*private.locate(private.BUILD_MANY), _built)
+    replace(*private.locate(private.BUILD_ALL), _all)
+    replace(*private.locate(private.BUILD_ONE), _one)
+    replace(*private.locate(private.BUILD_MANY), _many)
     replace(*private.locate(private.BUILD_EACH), _each)
 
 
@@ -79,25 +79,67 @@ def _new_run(original: Callable[[], int]) -> Callable[[], int]:
     return new_run
 
 
-def _built(original: Callable[..., Any]) -> Callable[..., Any]:
+def _all(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def fetch(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def fetch(self: Any) -> Any:
         lane = LANE.get()
         statement = None if lane is None else _statement_of(self)
         if lane is None or statement is None:
-            return original(self, *args, **kwargs)
+            return original(self)
         outer = lane.statement
         lane.statement = statement
         start = clock()
         try:
-            return original(self, *args, **kwargs)
+            return original(self)
         finally:
-            end = clock()
-            lane.statement = outer
-            if end - start >= _SHORTEST_NS:
-                lane.add(HYDRATION, start, end, statement.index)
+            _built(lane, start, statement, outer)
 
     return fetch
+
+
+def _one(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def fetch(self: Any, hard_close: bool = False) -> Any:
+        lane = LANE.get()
+        statement = None if lane is None else _statement_of(self)
+        if lane is None or statement is None:
+            return original(self, hard_close)
+        outer = lane.statement
+        lane.statement = statement
+        start = clock()
+        try:
+            return original(self, hard_close)
+        finally:
+            _built(lane, start, statement, outer)
+
+    return fetch
+
+
+def _many(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def fetch(self: Any, size: int | None = None) -> Any:
+        lane = LANE.get()
+        statement = None if lane is None else _statement_of(self)
+        if lane is None or statement is None:
+            return original(self, size)
+        outer = lane.statement
+        lane.statement = statement
+        start = clock()
+        try:
+            return original(self, size)
+        finally:
+            _built(lane, start, statement, outer)
+
+    return fetch
+
+
+def _built(
+    lane: Lane, start_ns: int, statement: OpenStatement, outer: OpenStatement | None
+) -> None:
+    end = clock()
+    lane.statement = outer
+    if end - start_ns >= _SHORTEST_NS:
+        lane.add(HYDRATION, start_ns, end, statement.index)
 
 
 def _each(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -144,4 +186,8 @@ def _timed(objects: Iterator[Any], statement: OpenStatement, whole: bool) -> Ite
 
 def _statement_of(result: Any) -> OpenStatement | None:
     """The statement that a result of objects reads, if it was sent by a request."""
-    return statement_of(getattr(result.raw, "context", None))
+    # Written out, not `statement_of`: of each result several fetches are called.
+    sent: OpenStatement | None = getattr(
+        getattr(result.raw, "context", None), "unslow_statement", None
+    )
+    return sent

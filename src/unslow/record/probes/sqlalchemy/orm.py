@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
@@ -55,16 +56,50 @@ def install(installation: Installation) -> None:
 
 
 def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
+    # With its public arguments by name: `*args, **kwargs` would be packed and unpacked each time,
+    # which takes as long as all else here.
+    no_options: Any = inspect.signature(original).parameters["execution_options"].default
+
     @wraps(original)
-    def execute(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def execute(
+        self: Any,
+        statement: Any,
+        params: Any = None,
+        *,
+        execution_options: Any = no_options,
+        bind_arguments: Any = None,
+        **others: Any,
+    ) -> Any:
         lane = LANE.get()
-        if lane is None or _INTERNAL_LOAD in (kwargs.get("execution_options") or ()):
-            return original(self, *args, **kwargs)
+        if lane is None or (execution_options and _INTERNAL_LOAD in execution_options):
+            return original(
+                self,
+                statement,
+                params,
+                execution_options=execution_options,
+                bind_arguments=bind_arguments,
+                **others,
+            )
         outer_place = lane.place
         lane.place = place = caller_place()
         start = clock()
         try:
-            return original(self, *args, **kwargs)
+            if others:
+                return original(
+                    self,
+                    statement,
+                    params,
+                    execution_options=execution_options,
+                    bind_arguments=bind_arguments,
+                    **others,
+                )
+            return original(
+                self,
+                statement,
+                params,
+                execution_options=execution_options,
+                bind_arguments=bind_arguments,
+            )
         finally:
             lane.add(ORM, start, clock(), None, place)
             lane.place = outer_place

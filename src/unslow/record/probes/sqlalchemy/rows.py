@@ -13,6 +13,8 @@ from ...probe import Installation
 from . import private
 from .statements import answered, statement_of
 
+_SHORTEST_NS: Final = 5_000
+"""Below this the rows were here already, in a list of the driver's."""
 _SHORTEST_ROW_NS: Final = 20_000
 """A single row is kept as a slice only when it was waited for: loops take thousands of them."""
 
@@ -47,9 +49,11 @@ def _all(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             end = clock()
             lane.inside_sql -= 1
-            lane.add(ROWS, start, end, None if statement is None else statement.index)
-            if end - start > LEAST_WAIT_NS:
-                answered(lane, start, context)
+            took = end - start
+            if took > _SHORTEST_NS:
+                lane.add(ROWS, start, end, None if statement is None else statement.index)
+                if took > LEAST_WAIT_NS:
+                    answered(lane, start, context)
         if statement is not None:
             if statement.rows_count is None and type(rows) is list:
                 statement.rows_count = len(rows)
