@@ -156,7 +156,7 @@ async def engine_sql(world: World) -> None:
     async with closing(await world.async_engine.connect()) as connection:
         with spent("orm"):
             await connection.execute(text(SLOW_SQL))
-        with spent("sql"):
+        with spent("orm"):
             await connection.rollback()
 
 
@@ -167,7 +167,7 @@ async def engine_rows(world: World) -> None:
             result = await connection.stream(text(LATER_ROWS))
         with spent("rows"):
             await result.fetchall()
-        with spent("sql"):
+        with spent("orm"):
             await connection.rollback()
 
 
@@ -198,13 +198,15 @@ async def engine_pool_wait(world: World) -> None:
 async def session_hydration(world: World) -> None:
     async with closing(AsyncSession(world.async_engine)) as session:
         await session.run_sync(load_items)
-        with spent("sql"):
+        with spent("orm"):
             await session.rollback()
 
 
 def load_items(session: Session) -> None:
     with spent("orm"):
-        session.scalars(select(Item)).all()
+        found = session.scalars(select(Item))
+    with spent("hydration"):
+        found.all()
 
 
 def many_objects(world: World) -> int:
@@ -229,7 +231,7 @@ async def session_orm(world: World) -> None:
     async with closing(AsyncSession(world.async_engine)) as session:
         await session.connection(execution_options=NOT_CACHED)
         await session.run_sync(execute_composed)
-        with spent("sql"):
+        with spent("orm"):
             await session.rollback()
 
 

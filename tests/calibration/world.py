@@ -80,6 +80,14 @@ def _time_statements(engine: Engine) -> None:
     def after(_connection: Any, cursor: Any, *_: Any) -> None:
         note("sql", started.pop(id(cursor)))
 
+    rollback = engine.dialect.do_rollback
+
+    def timed_rollback(connection: Any) -> None:
+        with spent("sql"):
+            rollback(connection)
+
+    engine.dialect.do_rollback = timed_rollback  # type: ignore[method-assign, assignment]  # there is no event
+
 
 def _time_connects(engine: Engine) -> None:
     """The same where it connects."""

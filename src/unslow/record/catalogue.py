@@ -28,7 +28,7 @@ PROBES: Final = (
             "gunicorn.workers.gasgi",
         ),
     ),
-    Probe("sqlalchemy", ("sqlalchemy", "sqlalchemy.orm")),
+    Probe("sqlalchemy", ("sqlalchemy", "sqlalchemy.orm", "sqlalchemy.ext.asyncio")),
     Probe(
         "starlette",
         (

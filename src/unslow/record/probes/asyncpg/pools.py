@@ -8,7 +8,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ....current import LANE, Lane, clock
-from ....model.trace import POOL_WAIT
+from ....model.trace import CONNECT, POOL_WAIT
 from ...place import caller_place
 from ...probe import Installation, require
 from .driver import name_of
@@ -34,6 +34,7 @@ def install(installation: Installation) -> None:
     pools = _Pools(installation)
     installation.patches.replace(pool.Pool, "_acquire", pools.acquiring)
     installation.patches.replace(pool.PoolConnectionHolder, "_release", pools.releasing)
+    installation.patches.replace(pool.Pool, "release", pools.giving_back)
 
 
 class _Pools:
@@ -92,6 +93,29 @@ class _Pools:
                 self._broke(error)
 
         return call
+
+    def giving_back(self, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        """For all that it takes to hand a connection back, which a task of its own does."""
+
+        @wraps(original)
+        async def call(pool: Any, connection: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(pool, connection, **options)
+            start = clock()
+            try:
+                return await original(pool, connection, **options)
+            finally:
+                self._given_back(lane, start, pool)
+
+        return call
+
+    def _given_back(self, lane: Lane, start_ns: int, pool: Any) -> None:
+        end_ns = clock()
+        try:
+            lane.add(CONNECT, start_ns, end_ns, name_of(_any_connection(pool)), caller_place())
+        except Exception as error:
+            self._broke(error)
 
     def _name(self, pool: Any, connection: Any) -> str:
         """A pool's name, without credentials; made once."""

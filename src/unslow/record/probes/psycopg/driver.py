@@ -34,7 +34,6 @@ _PRIVATE: Final = (
     ("Copy", "_read_gen", ("self",)),
     ("Pipeline", "_fetch_gen", ("self", "flush")),
     ("Connection", "_exec_command", ("self", "command")),
-    ("Connection", "_connect_gen", ("conninfo",)),
 )
 """What is replaced and not public, and its asynchronous twin: the same in psycopg 3.1 to 3.3."""
 
@@ -61,7 +60,10 @@ def install(installation: Installation) -> None:
     replace = installation.patches.replace
     driver = _Driver(installation)
     replace(psycopg.BaseConnection, "_exec_command", driver.command)
-    replace(psycopg.BaseConnection, "_connect_gen", driver.connecting)
+    replace(psycopg.Connection, "connect", driver.connecting)
+    replace(psycopg.AsyncConnection, "connect", driver.connecting_async)
+    # It is a method that was bound before.
+    replace(psycopg, "connect", lambda _: psycopg.Connection.connect)
     replace(psycopg.AsyncConnection, "wait", driver.waiting)
     for kind in ("", "Async"):
         cursor = getattr(psycopg, f"{kind}Cursor")
@@ -376,25 +378,40 @@ class _Driver:
         @wraps(original)
         def call(kind: Any, *args: Any, **options: Any) -> Any:
             lane = LANE.get()
-            steps = original(kind, *args, **options)
             if lane is None or lane.inside_sql:
-                return steps
-            return self._connect(steps, lane)
+                return original(kind, *args, **options)
+            connection = None
+            start = clock()
+            try:
+                connection = original(kind, *args, **options)
+            finally:
+                self._connected(lane, start, connection)
+            return connection
 
         return call
 
-    def _connect(self, steps: Steps, lane: Lane) -> Steps:
-        connection = None
-        start = clock()
-        try:
-            connection = yield from steps
-        finally:
-            end = clock()
+    def connecting_async(self, original: Call) -> Call:
+        @wraps(original)
+        async def call(kind: Any, *args: Any, **options: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return await original(kind, *args, **options)
+            connection = None
+            start = clock()
             try:
-                lane.add(CONNECT, start, end, name_of(connection), caller_place())
-            except Exception as error:
-                self._broke(error)
-        return connection
+                connection = await original(kind, *args, **options)
+            finally:
+                self._connected(lane, start, connection)
+            return connection
+
+        return call
+
+    def _connected(self, lane: Lane, start_ns: int, connection: Any) -> None:
+        end_ns = clock()
+        try:
+            lane.add(CONNECT, start_ns, end_ns, name_of(connection), caller_place())
+        except Exception as error:
+            self._broke(error)
 
 
 def _in_trace(known: tuple[int, OpenStatement] | None, lane: Lane) -> OpenStatement | None:

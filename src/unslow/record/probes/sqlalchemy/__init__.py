@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...probe import Installation, ProbeOffError
-from . import engine, orm, pool, rows
+from . import coroutines, engine, orm, pool, rows
 
 
 def install(installation: Installation, module: str) -> None:
@@ -19,6 +19,9 @@ def install(installation: Installation, module: str) -> None:
         raise ProbeOffError(f"SQLAlchemy {version} was found, 2.0 or newer is recorded")
     if module == "sqlalchemy.orm":
         orm.install(installation)
+        return
+    if module == "sqlalchemy.ext.asyncio":
+        coroutines.install(installation)
         return
     pool.install(installation)
     rows.install(installation)

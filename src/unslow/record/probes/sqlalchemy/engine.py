@@ -18,6 +18,10 @@ _ORM_STATEMENT: Final = "_result_disable_adapt_to_context"
 """The execution option of statements that come from a session, where their time is noted."""
 
 
+originals: Final[dict[Any, Callable[..., Any]]] = {}
+"""By what replaces it: each method whose time is noted as `orm`."""
+
+
 def install(installation: Installation) -> None:
     """Replaces what engines, connections and dialects do for a statement."""
     from sqlalchemy.engine import Connection, Dialect, Engine
@@ -35,6 +39,7 @@ def install(installation: Installation) -> None:
     replace(Connection, "execute", _execute)
     replace(Connection, "scalar", _execute)
     replace(Connection, "exec_driver_sql", as_orm)
+    installation.patches.on_undo(originals.clear)
 
 
 def _new_engine(installation: Installation, seen: Callable[[Any], None]) -> Make:
@@ -77,6 +82,7 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
             lane.add(ORM, start, clock(), None, place)
             lane.place = outer_place
 
+    originals[execute] = original
     return execute
 
 
@@ -99,6 +105,7 @@ def as_orm(original: Callable[..., Any]) -> Callable[..., Any]:
             lane.add(ORM, start, clock(), None, place)
             lane.place = outer_place
 
+    originals[work] = original
     return work
 
 
@@ -129,4 +136,5 @@ def _as_orm_alone(original: Callable[..., Any]) -> Callable[..., Any]:
             lane.add(ORM, start, clock(), None, place)
             lane.place = outer_place
 
+    originals[work] = original
     return work

@@ -12,7 +12,7 @@ from ....model.trace import ORM
 from ...place import caller_place
 from ...probe import Installation
 from . import hydration, private
-from .engine import as_orm
+from .engine import as_orm, originals
 
 _EXECUTES: Final = ("execute", "scalar", "scalars")
 _WORK: Final = (
@@ -104,4 +104,5 @@ def _execute(original: Callable[..., Any]) -> Callable[..., Any]:
             lane.add(ORM, start, clock(), None, place)
             lane.place = outer_place
 
+    originals[execute] = original
     return execute
