@@ -8,7 +8,10 @@ its threads and the flush of its buffers included. The figure is the median over
 Peers are set up as their documentation says, with every request traced, and send to nowhere: their
 exporters drop what they are given (OpenTelemetry, Sentry) or talk to a stub on 127.0.0.1 (ddtrace).
 
-    python -m bench.overhead [--quick] [--json] [--loop uvloop]
+The peers are in the extra `bench`; it wants an environment of its own, since ddtrace changes pytest
+and OpenTelemetry's instrumentation of SQLAlchemy refuses 2.1.
+
+    python -m bench.overhead [--quick] [--json] [--loop uvloop] [--arms none,unslow]
 """
 
 from __future__ import annotations
@@ -386,6 +389,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few requests: does it run at all")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each arm, by endpoint")
+    parser.add_argument("--requests", type=int, default=500, help="in each round; fewer with SQL")
     parser.add_argument("--arms", default=",".join(ARMS), help="which arms, by comma")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)
@@ -402,7 +407,7 @@ def main() -> None:
     arms = [arm for arm in wanted if installed(arm)]
     for arm in set(wanted) - set(arms):
         sys.stderr.write(f"arm {arm} is left out: pip install {' '.join(PACKAGES[arm])}\n")
-    rounds, count = (3, 100) if options.quick else (15, 1_000)
+    rounds, count = (3, 100) if options.quick else (options.rounds, options.requests)
     rows = rows_of(run(arms, rounds, count, options.loop))
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")
