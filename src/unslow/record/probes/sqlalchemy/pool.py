@@ -14,8 +14,8 @@ from ...probe import Installation
 from . import private
 from .statements import Make
 
-_SHORTEST_NS: Final = 20_000
-"""Below this a connection was there: no wait, only SQLAlchemy's own work."""
+_NO_WAIT_NS: Final = 100_000
+"""Below this, and without giving up the loop, a connection was there: no wait, only work."""
 _HOLD: Final = "unslow_hold"
 """The attribute of a connection that was taken under which its hold stands."""
 
@@ -63,7 +63,7 @@ def take(installation: Installation, seen: Callable[[Any], None]) -> Make:
                 connection = original(self)
             finally:
                 end = clock()
-                if end - start >= _SHORTEST_NS:
+                if lane.step_start_ns > start or end - start >= _NO_WAIT_NS:
                     lane.add(POOL_WAIT, start, end, name, place)
             held = getattr(connection, "__dict__", None)
             # A pool of one connection per thread gives the same several times.
