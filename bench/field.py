@@ -49,7 +49,8 @@ from .field_apps.app import Answer, App, Site, UnexpectedAnswerError, Visitor
 
 AGENT: Final = (sys.executable, "-m", "unslow", "run", "--folder", "{folder}", "--")
 START_PATIENCE_S: Final = 120.0
-STOP_PATIENCE_S: Final = 40.0
+STOP_PATIENCE_S: Final = 90.0
+"""gunicorn waits 30 s for its workers before it kills them, and then comes the report."""
 T = TypeVar("T")
 
 SAME_SUM_MS: Final = 0.001
