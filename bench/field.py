@@ -8,7 +8,8 @@ the agent every request has to have a receipt that sums to its wall time.
     python -m bench.field [APP ...] [--quick] [--json] [--cache FOLDER] [--keep FOLDER]
 
 The first time it installs some hundred packages (minutes). PostgreSQL is the server in
-UNSLOW_TEST_DATABASE_URL, or one of our own.
+UNSLOW_TEST_DATABASE_URL, or one of our own; Prefect makes the extension pg_trgm, which only the
+former may carry.
 """
 
 from __future__ import annotations
