@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -330,6 +331,28 @@ def test_a_connection_that_fails_closes_its_slice(bench: Bench) -> None:
     assert [(CONNECT, "asyncpg")] == slices(trace)
 
 
+def test_who_gives_back_waits_for_the_task_that_does_it_and_that_is_no_connect(
+    bench: Bench, database_url: str, run: Any
+) -> None:
+    bench.install("asyncpg")
+
+    def hold_the_loop() -> None:
+        end = clock() + 20_000_000
+        while clock() < end:
+            pass
+
+    async def work(connections: Any) -> None:
+        connected = await connections.acquire()
+        asyncio.get_running_loop().call_soon(hold_the_loop, context=Context())
+        await connections.release(connected)
+
+    _, trace = run(traced_on_pool(bench, database_url, work))
+
+    of_its_own = [end - start for start, end, kind, _, _ in trace.root.slices if kind == CONNECT]
+    assert 2 == len(of_its_own)
+    assert sum(of_its_own) < 10_000_000
+
+
 def test_a_pool_records_wait_hold_and_reset(bench: Bench, database_url: str, run: Any) -> None:
     bench.install("asyncpg")
 
@@ -342,9 +365,9 @@ def test_a_pool_records_wait_hold_and_reset(bench: Bench, database_url: str, run
     address = urlsplit(database_url)
     name = f"asyncpg {address.hostname}:{address.port}{address.path}"
     assert sum(lasted_ms(trace, POOL_WAIT)) < 5
-    # Handing it back, and in there the reset, in a task of asyncpg's own.
-    assert [(CONNECT, name)] * 2 == slices(trace, CONNECT)
-    assert [1, 1] == [sum(one[2] == CONNECT for one in lane.slices) for lane in trace.lanes]
+    # Before and behind the task that asyncpg makes for it, and in there the reset.
+    assert [(CONNECT, name)] * 3 == slices(trace, CONNECT)
+    assert [2, 1] == [sum(one[2] == CONNECT for one in lane.slices) for lane in trace.lanes]
     ((held, start, end, place),) = trace.holds
     assert f"{name} pool 1-2" == held
     assert 20 <= (end - start) / 1e6

@@ -95,7 +95,10 @@ class _Pools:
         return call
 
     def giving_back(self, original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """For all that it takes to hand a connection back, which a task of its own does."""
+        """For what it takes to hand a connection back beside the task that asyncpg makes for it.
+
+        The wait for that task is left out: what it waits for, its own lane says.
+        """
 
         @wraps(original)
         async def call(pool: Any, connection: Any, **options: Any) -> Any:
@@ -113,7 +116,13 @@ class _Pools:
     def _given_back(self, lane: Lane, start_ns: int, pool: Any) -> None:
         end_ns = clock()
         try:
-            lane.add(CONNECT, start_ns, end_ns, name_of(_any_connection(pool)), caller_place())
+            name, place = name_of(_any_connection(pool)), caller_place()
+            resumed_ns = lane.step_start_ns
+            if resumed_ns > start_ns:
+                suspended_ns = _end_of_step(lane, start_ns)
+                lane.add(CONNECT, start_ns, suspended_ns, name, place)
+                start_ns = resumed_ns
+            lane.add(CONNECT, start_ns, end_ns, name, place)
         except Exception as error:
             self._broke(error)
 
@@ -128,6 +137,16 @@ class _Pools:
                 self._names.clear()
             name = self._names[key] = f"{name_of(connection)} pool {sizes[0]}-{sizes[1]}"
         return name
+
+
+def _end_of_step(lane: Lane, at_ns: int) -> int:
+    """When the step that ran at a time had ended; that time itself where it was not kept."""
+    found = at_ns
+    for _, end_ns, _, _ in reversed(lane.steps):
+        if end_ns <= at_ns:
+            break
+        found = end_ns
+    return found
 
 
 def _any_connection(pool: Any) -> Any:
