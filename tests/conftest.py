@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,6 +14,25 @@ import pytest
 
 from unslow.errors import EmbeddedPostgresMissingError
 from unslow.postgres.server import embedded_server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_signals() -> Iterator[None]:
+    """Under `nohup`, or behind `&` of a script, all that is started ignores these signals.
+
+    What is tested here would too, and servers that a test stops would stay.
+    """
+    heeded: dict[signal.Signals, Any] = {
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGQUIT: signal.SIG_DFL,
+    }
+    ignored = [one for one in heeded if signal.getsignal(one) is signal.SIG_IGN]
+    for one in ignored:
+        signal.signal(one, heeded[one])
+    yield
+    for one in ignored:
+        signal.signal(one, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")
