@@ -390,7 +390,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each arm, by endpoint")
-    parser.add_argument("--requests", type=int, default=500, help="in each round; fewer with SQL")
+    parser.add_argument("--requests", type=int, default=1_000, help="in each round; fewer with SQL")
     parser.add_argument("--arms", default=",".join(ARMS), help="which arms, by comma")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--database", help=argparse.SUPPRESS)

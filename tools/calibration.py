@@ -69,7 +69,7 @@ CASES = (
     alone("hydration", "5 objects that take 4 ms each", "/alone/session-hydration"),
     alone("orm", "3 statements of 150 conditions, compiled anew", "/alone/session-orm"),
     alone("framework", "3,000 routes before the right one", "/empty"),
-    alone("probe", "2,000 calls that are recorded", "/probe"),
+    alone("probe", "3,000 calls that are recorded", "/probe"),
     alone("gc", "a forced collection", "/alone/gc"),
     alone("sql", "pg_sleep(0.02), asyncpg", "/alone/asyncpg-sql"),
     alone("sql", "the same, SQLAlchemy on asyncpg", "/alone/engine-sql"),

@@ -172,7 +172,7 @@ def test_a_client_that_reads_slowly(server: Server) -> None:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
             client.connect(("127.0.0.1", server.port))
-            client.sendall(b"GET /parts/16 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /parts/160 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             server.pause.wait(SLOW_S)
             while client.recv(1_000_000):
                 pass
@@ -187,7 +187,7 @@ def test_a_client_that_reads_slowly(server: Server) -> None:
 
 def test_a_client_that_leaves(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(b"GET /parts/100 HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET /parts/1000 HTTP/1.1\r\nHost: x\r\n\r\n")
         client.recv(1_000)
 
     (seen,) = server.closed(1)

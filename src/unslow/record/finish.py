@@ -33,7 +33,7 @@ def finished_at_once(trace: OpenTrace, *, with_values: bool = False) -> bytes | 
 
 
 def finished(trace: OpenTrace, *, with_values: bool = False) -> Packed:
-    """What `model.codec.trace_of` reads."""
+    """The closed trace, as `model.codec.trace_of` reads it."""
     return (
         trace.number,
         os.getpid(),
@@ -78,11 +78,11 @@ def _lane(lane: Lane, trace_end: int) -> Packed:
 
 
 def _statement(statement: OpenStatement, with_values: bool) -> Packed:
-    relationship, key, place = statement.relationship, statement.row_key, statement.place
+    relationship, key = statement.relationship, statement.row_key
     return (
         shape_of(statement.text),
         statement.driver,
-        None if place is None else resolve(place),
+        resolve(statement.place),
         statement.parent,
         "" if relationship is None else str(relationship),
         "" if key is None else format(hash(key) & 0xFFFFFFFF, "08x"),
