@@ -15,8 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.calibration.second_receipt import second_receipt
+from unslow.model.receipt import Receipt
 from unslow.model.trace import SEGMENTS, Trace
-from unslow.record.receipt import Receipt, after_response, receipt_of
+from unslow.record.receipt import after_response, receipt_of
 from unslow.store import reading
 
 LARGEST_US = 1.0

@@ -36,7 +36,9 @@ class OpenStatement:
         "place",
         "relationship",
         "row_key",
+        "rows",
         "rows_count",
+        "stack",
         "text",
     )
 
@@ -51,8 +53,15 @@ class OpenStatement:
         self.row_key: Any = None
         """Whatever is equal for the same parent row; only its hash leaves the request."""
         self.rows_count: int | None = None
+        self.rows: Any = None
+        """Some of the rows, or all: only what later statements took from them leaves the request,
+        as lineage."""
         self.executions_count = 1
         self.parameters: Any = None
+        """The driver's own; only whether they equal others leaves the request, unless the user
+        asked for values."""
+        self.stack = 0
+        """A hash of the lines that called one another, where a line sends again."""
 
 
 class Lane:
@@ -103,7 +112,7 @@ class Lane:
         self.extra: Any = None
         """A probe's own scratch space between its before and after."""
         self.steps: list[tuple[int, int, int, int]] = []
-        self.slices: list[tuple[int, int, int, Any, RawPlace | None]] = []
+        self.slices: list[tuple[int, int, int, Any, Any]] = []
         self.samples: list[tuple[int, int, RawPlace | None, bool, int | None, int | None]] = []
         lanes = trace.lanes
         self.index = len(lanes)
@@ -115,7 +124,7 @@ class Lane:
         start_ns: int,
         end_ns: int,
         what: Any = None,
-        place: RawPlace | None = None,
+        place: RawPlace | tuple[RawPlace, ...] | None = None,
     ) -> None:
         """Keeps one slice, or counts it as dropped when the trace is full or closed."""
         trace = self.trace
@@ -141,6 +150,7 @@ class OpenTrace:
         "disconnected",
         "dropped_count",
         "end_ns",
+        "endpoint",
         "error",
         "holds",
         "lanes",
@@ -149,8 +159,11 @@ class OpenTrace:
         "lineage",
         "method",
         "number",
+        "places",
+        "response",
         "response_bytes",
         "response_end_ns",
+        "returned",
         "root",
         "route",
         "size",
@@ -158,6 +171,7 @@ class OpenTrace:
         "started_at",
         "statements",
         "status",
+        "watched",
     )
 
     def __init__(self, method: str, limit: int) -> None:
@@ -176,6 +190,17 @@ class OpenTrace:
         self.statements: list[OpenStatement] = []
         self.lineage: dict[Any, OpenStatement] = {}
         """By what an ORM's objects remember of their load: the statement that loaded them."""
+        self.places: dict[tuple[int, int], int] = {}
+        """By the line that sends statements, how often it has."""
+        self.endpoint: RawPlace | None = None
+        """The first line of the user's function that answers."""
+        self.response: Any = None
+        """The fields of a `model.trace.Response`."""
+        self.returned: tuple[Any, Any, bool] | None = None
+        """What the endpoint returned, the field that it is validated by, and whether
+        pydantic-core makes the bytes."""
+        self.watched: Any = None
+        """What the ORM's objects are read for; None where nobody watches."""
         self.holds: list[list[Any]] = []
         """`[pool, start_ns, end_ns or 0, place]` of each connection taken from a pool."""
         self.response_end_ns = 0
@@ -195,6 +220,7 @@ class OpenTrace:
         self.lanes.clear()
         self.statements.clear()
         self.holds.clear()
+        self.returned = self.watched = None
         del self.root
 
 

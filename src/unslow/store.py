@@ -16,7 +16,7 @@ from .errors import UnslowError
 from .model.codec import Packed, dumps, loads, stall_of, trace_of
 from .model.trace import Coverage, Process, Stall, Trace
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 FILE: Final = "traces.sqlite"
 _BUSY_MS = 5_000
 _DAMAGED: Final = (ValueError, EOFError, TypeError, KeyError)

@@ -17,6 +17,7 @@ from tests.calibration.second_receipt import second_receipt
 from tests.calibration.truth import RUNS, CollectionWatch, Truth, Truths
 from unslow.current import LANE, OpenTrace, clock
 from unslow.model.codec import dumps, loads, trace_of
+from unslow.model.receipt import Receipt
 from unslow.model.trace import OWN_CODE, SEGMENTS, Trace
 from unslow.patching import Patches
 from unslow.record.catalogue import PROBES
@@ -25,7 +26,7 @@ from unslow.record.finish import finished
 from unslow.record.lanes import unwatch_all
 from unslow.record.middleware import call_traced
 from unslow.record.probe import Probes
-from unslow.record.receipt import Receipt, after_response, receipt_of
+from unslow.record.receipt import after_response, receipt_of
 from unslow.record.recorder import Recorder
 from unslow.record.watchdog import Watchdog
 

@@ -10,8 +10,9 @@ import pytest
 from tests.record.handmade import a_slice, a_step, a_task, a_trace
 from tools import check_sums
 from unslow.model.codec import dumps, packed_trace
+from unslow.model.receipt import Receipt
 from unslow.model.trace import OWN_CODE, Process, Trace
-from unslow.record.receipt import Receipt, receipt_of
+from unslow.record.receipt import receipt_of
 from unslow.store import Batch, StoreWriter
 
 FACTS = Process(1, 0.0, "3.11", slice_cost_ns=200, step_cost_ns=500)

@@ -24,7 +24,8 @@ from tests.calibration.driver import (
     wrong_lines_in_a_crowd,
 )
 from tests.calibration.stage import Stage
-from unslow.record.blame import LoopLedger, Waited
+from unslow.model.receipt import Waited
+from unslow.record.blame import LoopLedger
 
 PARCEL = b'{"name": "x"}'
 MANY_LINES = json.dumps(

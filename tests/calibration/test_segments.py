@@ -23,8 +23,8 @@ from tests.calibration.driver import (
     wrong_lines_in_a_crowd,
 )
 from tests.calibration.stage import Stage
+from unslow.model.receipt import BLOCKS_LOOP
 from unslow.model.trace import SEGMENTS
-from unslow.record.receipt import BLOCKS_LOOP
 
 PAIRS = [*pairwise(AWAITED), (list(AWAITED)[-1], next(iter(AWAITED)))]
 """Every other one of them has each deed once."""

@@ -15,6 +15,7 @@ from tests.record.handmade import (
     a_trace,
     ns,
 )
+from unslow.model.receipt import Culprit, Waited
 from unslow.model.report import Holder, Victim
 from unslow.model.trace import (
     BLOCKING,
@@ -29,9 +30,7 @@ from unslow.model.trace import (
     Trace,
 )
 from unslow.record.blame import (
-    Culprit,
     LoopLedger,
-    Waited,
     pool_holders,
     route_name,
     statement_place,

@@ -16,6 +16,7 @@ from tests.record.handmade import (
     a_trace,
     ns,
 )
+from unslow.model.receipt import Culprit, Seen, Waited
 from unslow.model.report import Endpoint
 from unslow.model.trace import (
     BLOCKING,
@@ -29,8 +30,7 @@ from unslow.model.trace import (
     Statement,
     Trace,
 )
-from unslow.record.blame import Culprit, Waited
-from unslow.record.endpoints import Seen, endpoints_of, percentile
+from unslow.record.endpoints import endpoints_of, percentile
 from unslow.record.receipt import receipt_of
 
 SELECT = Statement("SELECT ?", "asyncpg", HERE, rows_count=3)

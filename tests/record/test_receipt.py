@@ -20,6 +20,7 @@ from tests.record.handmade import (
     a_thread,
     a_trace,
 )
+from unslow.model.receipt import Receipt
 from unslow.model.trace import (
     BLOCKING,
     FRAMEWORK,
@@ -43,7 +44,6 @@ from unslow.model.trace import (
     Trace,
 )
 from unslow.record.receipt import (
-    Receipt,
     after_response,
     dominant_place,
     lane_timelines,

@@ -53,7 +53,7 @@ def test_a_read_that_waited_is_a_slice(lane: Lane, peer: Peer) -> None:
     add_read(lane, peer, start)
 
     ((begin, end, segment, what, place),) = lane.slices
-    assert (start, REMOTE, peer) == (begin, segment, what)
+    assert (start, REMOTE, (*peer, True)) == (begin, segment, what)
     assert start + LONG_AGO_NS <= end <= clock()
     assert place is not None
 

@@ -7,11 +7,29 @@ some microseconds, as JSON ten times that. They are read from the user's own fol
 from __future__ import annotations
 
 import marshal
+from dataclasses import fields
 from typing import Any, Final, cast
 
-from .trace import Hold, Lane, Place, Sample, Slice, Stall, Statement, Step, Trace
+from .trace import (
+    Hold,
+    Lane,
+    Place,
+    Response,
+    Returned,
+    Sample,
+    Slice,
+    Stall,
+    Statement,
+    Step,
+    Trace,
+)
+from .usage import Usage
 
 MARSHAL_VERSION: Final = 4
+
+_PLACES_OF_STATEMENT: Final = tuple(
+    index for index, one in enumerate(fields(Statement)) if one.name in {"place", "field"}
+)
 
 Packed = tuple[Any, ...]
 """A dataclass of `model.trace` as the plain tuple of its fields, all the way down."""
@@ -33,14 +51,18 @@ def loads(data: bytes) -> Any:
 
 def trace_of(packed: Packed) -> Trace:
     """The trace from its tuple."""
-    *head, lanes, statements, holds = packed
-    fields: tuple[Any, ...] = (
+    *head, lanes, statements, holds, endpoint, response, returned, usages = packed
+    values: tuple[Any, ...] = (
         *head,
         tuple(_lane(lane) for lane in lanes),
         tuple(_statement(statement) for statement in statements),
         tuple(Hold(pool, start, end, _place(at)) for pool, start, end, at in holds),
+        _place(endpoint),
+        None if response is None else Response(*response),
+        None if returned is None else Returned(*returned),
+        None if usages is None else tuple(Usage(*one) for one in usages),
     )
-    return Trace(*fields)
+    return Trace(*values)
 
 
 def stall_of(packed: Packed) -> Stall:
@@ -77,8 +99,10 @@ def _lane(packed: Packed) -> Lane:
 
 
 def _statement(packed: Packed) -> Statement:
-    shape, driver, place, *rest = packed
-    return Statement(shape, driver, _place(place), *rest)
+    values = list(packed)
+    for index in _PLACES_OF_STATEMENT:
+        values[index] = _place(values[index])
+    return Statement(*values)
 
 
 _places: dict[tuple[str, int, str], Place] = {}

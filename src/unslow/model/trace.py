@@ -6,7 +6,9 @@ Times are nanoseconds of one process's `time.perf_counter_ns`, comparable within
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from .usage import Usage
 
 SEGMENTS: Final = (
     "own-code",
@@ -57,10 +59,13 @@ RUNS: Final = frozenset(range(OWN_CODE, PROBE + 1))
 """The segments in which a lane runs; in all others it waits."""
 
 
-What = str | int | tuple[str, int, bool] | None
+What = str | int | tuple[Any, ...] | None
 """What a slice is about: a pool, a server, a called function; in `sql`, `rows` and `hydration` the
-index of the statement; in `remote` the host, the number of the pool that keeps the connections, and
-whether a timeout bounds the wait for the answer."""
+index of the statement. In `connect` the pool or server where a connection is opened, for SQLAlchemy
+with a number of the pool and whether it is opened again in its place; None where a connection is
+pinged, reset or closed. In `remote` the host, the number of the pool that keeps the connections,
+and whether a timeout bounds the wait for the answer; then True where the slice only goes on reading
+an answer, else False and the lines, as tuples, that called the slice's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +155,22 @@ class Statement:
     """The number of parameter sets sent in one call."""
     parameters: str | None = None
     """Only recorded when the user asked for values."""
+    field: Place | None = None
+    """For a lazy load that no line of the user's causes: the field of the response model that is
+    read; its `function` is `Model.field`."""
+    parameters_key: str = ""
+    """For a shape sent several times: a hash, keyed with a secret of the process, that is equal for
+    equal parameters."""
+    is_batch: bool = False
+    """Whether a parameter is a list of several values."""
+    stack: str = ""
+    """For a line that sends again: a hash that is equal where the same lines called one another."""
+    literals_key: str = ""
+    """A keyed hash of the literals in the text; empty where there are none."""
+    offset_rows_count: int | None = None
+    """Of a statement with OFFSET: how many rows it skips, rounded down to one digit."""
+    multiplied: tuple[int, int] | None = None
+    """Of a join that pairs each row of one list with each of another: how long the lists are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +181,39 @@ class Hold:
     start_ns: int
     end_ns: int
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What is known of a response and its request beside status and size; no value of either."""
+
+    content: str
+    """The media type, without parameters; empty where none was given."""
+    is_compressed: bool
+    accepts_compression: bool
+    """Whether the client takes gzip, br or zstd."""
+    has_validator: bool
+    """Whether an ETag, a Last-Modified or a Cache-Control says how long it stays the same."""
+    is_personal: bool
+    """Whether the request carried a cookie, an Authorization or a key."""
+    has_query: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What an endpoint returned to its framework."""
+
+    kind: str
+    """`entity` (of an ORM), `model` (of Pydantic), `dict`, `row` or `other`: the items, if it is a
+    list or holds one, else the value itself."""
+    items_count: int
+    """How many items the list has; 1 for a single value."""
+    is_typed: bool
+    """Whether a response model is validated and serialized."""
+    is_own_model: bool
+    """Whether the items are already of the response model's own class."""
+    is_fast: bool
+    """Whether pydantic-core makes the bytes, with no Python in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +244,12 @@ class Trace:
     lanes: tuple[Lane, ...] = ()
     statements: tuple[Statement, ...] = ()
     holds: tuple[Hold, ...] = ()
+    endpoint: Place | None = None
+    """The first line of the user's function that answers."""
+    response: Response | None = None
+    returned: Returned | None = None
+    usages: tuple[Usage, ...] | None = None
+    """What was fetched and what of it was read; None where nobody watched."""
 
 
 @dataclass(frozen=True, slots=True)

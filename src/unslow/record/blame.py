@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, NamedTuple
 
+from ..model.receipt import Culprit, Piece, Receipt, Waited
 from ..model.report import Blocked, Holder, Victim
 from ..model.trace import OWN_CODE, POOL_WAIT, RUNS, SEGMENTS, UNEXPLAINED, Place, Stall, Trace
-from .receipt import Piece, Receipt, dominant_place, lane_timelines, ready_time
+from .receipt import dominant_place, lane_timelines, ready_time
 
 _SHORTEST_CULPRIT_NS: Final = 1_000_000
 _SHORTEST_WAIT_NS: Final = 100_000
@@ -19,14 +19,6 @@ _SAME_TURN_NS: Final = 1_000_000
 """Steps closer than this follow one another in one turn of the loop."""
 _SHORTEST_BLOCK_NS: Final = 5_000_000
 """A step that holds the loop this long is listed, victims or not."""
-
-
-class Culprit(NamedTuple):
-    """Code that held a loop, whichever request ran it."""
-
-    route: str
-    what: str
-    place: Place | None
 
 
 class _Held(NamedTuple):
@@ -37,19 +29,6 @@ class _Held(NamedTuple):
     owner: int
     """The index of the trace; -1 for what belongs to none."""
     lane: int
-
-
-@dataclass(slots=True)
-class Waited:
-    """What one request waited because others held its loop."""
-
-    certain_ns: int = 0
-    most_ns: int = 0
-    """The certain part and what may be: bytes may have lain unread, or not have come yet."""
-    by_culprit: dict[Culprit, list[int]] = field(
-        default_factory=lambda: defaultdict(lambda: [0, 0])
-    )
-    """`[certain, most]` ns."""
 
 
 class LoopLedger:

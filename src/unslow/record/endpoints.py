@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
+from ..model.receipt import BLOCKS_LOOP, Piece, Receipt, Seen
 from ..model.report import Detail, Endpoint, Spread, StatementShape
 from ..model.trace import (
     BLOCKING,
@@ -22,10 +23,8 @@ from ..model.trace import (
     UNEXPLAINED,
     Place,
     Slice,
-    Trace,
 )
-from .blame import Waited
-from .receipt import BLOCKS_LOOP, Piece, Receipt, after_response
+from .receipt import after_response
 
 _DETAILED: Final = (OWN_CODE, REMOTE, CACHE, BLOCKING, POOL_WAIT, CONNECT, UNEXPLAINED)
 _USED: Final = frozenset((*_DETAILED, SQL, ROWS))
@@ -33,19 +32,6 @@ _USED: Final = frozenset((*_DETAILED, SQL, ROWS))
 _SHORTEST_AFTER_MS: Final = 0.05
 _FEWEST_ALONE: Final = 3
 _FEWEST_CROWDED: Final = 5
-
-
-class Seen(NamedTuple):
-    """One request with everything that was worked out about it."""
-
-    trace: Trace
-    receipt: Receipt
-    waited: Waited
-    alone: bool
-    """No other request of its process was open meanwhile."""
-    open_count: int
-    """Requests of its process that were open when it began, itself included."""
-    slice_cost_ns: int
 
 
 def kept_of(receipt: Receipt) -> Receipt:

@@ -6,12 +6,17 @@ Here values fall away: a statement's text becomes its shape, code objects become
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from ..current import Lane, OpenStatement, OpenTrace
 from ..model.codec import Packed, dumps
+from .multiplied import multiplied_of
+from .parameters import is_batch, key_of, note_parents, repeated, values_of
 from .place import PackedPlace, resolve
-from .shape import is_known, shape_of
+from .recorder import log
+from .returned import field_read, returned_of
+from .shape import facts_of, is_known, keyed
 
 _QUICK_SIZE = 1_000
 """A trace of more slices is left to the writer: finishing it would hold the loop for about 1 ms."""
@@ -34,6 +39,15 @@ def finished_at_once(trace: OpenTrace, *, with_values: bool = False) -> bytes | 
 
 def finished(trace: OpenTrace, *, with_values: bool = False) -> Packed:
     """The closed trace, as `model.codec.trace_of` reads it."""
+    repeats: dict[str, list[OpenStatement]] = {}
+    if len(trace.statements) > 1:
+        repeats = repeated(trace)
+        for calls in repeats.values():
+            try:
+                note_parents(trace, calls)
+            except Exception as error:
+                # Rows and parameters are whatever a driver makes of them.
+                log.error("unslow could not tell where parameters come from: %s", error)
     return (
         trace.number,
         os.getpid(),
@@ -49,9 +63,23 @@ def finished(trace: OpenTrace, *, with_values: bool = False) -> Packed:
         trace.disconnected,
         trace.dropped_count,
         [_lane(lane, trace.end_ns) for lane in trace.lanes],
-        [_statement(statement, with_values) for statement in trace.statements],
+        [
+            _statement(trace, statement, statement.text in repeats, with_values)
+            for statement in trace.statements
+        ],
         [_hold(hold, trace.end_ns) for hold in trace.holds],
+        resolve(trace.endpoint),
+        trace.response,
+        returned_of(trace.returned),
+        None if trace.watched is None else _usages(trace),
     )
+
+
+def _usages(trace: OpenTrace) -> Any:
+    # Only in a check: nothing of it is imported before.
+    from .probes.sqlalchemy.usage import usages_of
+
+    return usages_of(trace.watched)
 
 
 def _lane(lane: Lane, trace_end: int) -> Packed:
@@ -60,7 +88,12 @@ def _lane(lane: Lane, trace_end: int) -> Packed:
     for index, one in enumerate(slices):
         place = one[4]
         if place is not None:
-            slices[index] = (one[0], one[1], one[2], one[3], resolve(place))
+            what = one[3]
+            if place[0].__class__ is tuple:
+                place, *callers = place
+                if what is not None:
+                    what = (*what, False, *map(resolve, callers))
+            slices[index] = (one[0], one[1], one[2], what, resolve(place))
     samples: list[Any] = lane.samples.copy()
     for index, (at, weight, place, *rest) in enumerate(samples):
         samples[index] = (at, weight, resolve(place), *rest)
@@ -77,19 +110,46 @@ def _lane(lane: Lane, trace_end: int) -> Packed:
     )
 
 
-def _statement(statement: OpenStatement, with_values: bool) -> Packed:
-    relationship, key = statement.relationship, statement.row_key
+def _statement(
+    trace: OpenTrace, statement: OpenStatement, is_repeated: bool, with_values: bool
+) -> Packed:
+    relationship, key, parameters = statement.relationship, statement.row_key, statement.parameters
+    facts = facts_of(statement.text)
+    place = resolve(statement.place)
+    values = values_of(statement) if is_repeated else ()
+    is_lazy = relationship is not None and key is not None
     return (
-        shape_of(statement.text),
+        facts.shape,
         statement.driver,
-        resolve(statement.place),
+        place,
         statement.parent,
         "" if relationship is None else str(relationship),
-        "" if key is None else format(hash(key) & 0xFFFFFFFF, "08x"),
+        "" if key is None else keyed(key),
         statement.rows_count,
         statement.executions_count,
-        repr(statement.parameters) if with_values and statement.parameters is not None else None,
+        repr(parameters) if with_values and parameters is not None else None,
+        field_read(trace.returned, relationship) if is_lazy and place is None else None,
+        keyed(key_of(values)) if is_repeated and statement.executions_count == 1 else "",
+        is_batch(values),
+        keyed(statement.stack) if statement.stack else "",
+        facts.literals_key,
+        None if facts.offset is None else _skipped(facts.offset, parameters),
+        multiplied_of(statement, facts) if facts.joins_count > 1 else None,
     )
+
+
+def _skipped(offset: int | str, parameters: Any) -> int | None:
+    """How many rows an OFFSET skips, rounded down to one digit; None where that is not known."""
+    value: Any = None
+    if isinstance(offset, int) and offset < 0:
+        value = -1 - offset
+    elif isinstance(parameters, dict | list | tuple):
+        with suppress(KeyError, IndexError, TypeError):
+            value = parameters[offset]  # type: ignore[index]  # a name or an index
+    if type(value) is not int or value < 0:
+        return None
+    digit = 10 ** (len(str(value)) - 1)
+    return int(value // digit * digit)
 
 
 def _hold(hold: list[Any], trace_end: int) -> tuple[str, int, int, PackedPlace | None]:

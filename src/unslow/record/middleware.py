@@ -8,8 +8,10 @@ from typing import Any
 
 from ..current import LANE, OpenTrace, clock
 from ..model.trace import RECEIVE, SEND
+from .exchanges import exchanges
 from .lanes import driven, watch
-from .recorder import Recorder
+from .recorder import Recorder, log
+from .response import response_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -86,15 +88,27 @@ async def _awaiting(work: Awaitable[Any]) -> Any:
 class Exchange:
     """A request under its trace: the two ends of its conversation with the client, timed."""
 
-    __slots__ = ("_body_received", "_receive", "_recorder", "_scope", "_send", "_token", "trace")
+    __slots__ = (
+        "_body_received",
+        "_kept",
+        "_receive",
+        "_recorder",
+        "_scope",
+        "_send",
+        "_token",
+        "trace",
+    )
 
     def __init__(self, recorder: Recorder, scope: Scope, receive: Receive, send: Send) -> None:
         self._recorder = recorder
         self._scope = scope
-        self._receive = receive
+        self._kept = kept = exchanges.open(scope, receive) if exchanges.is_counting else None
+        self._receive = receive if kept is None else kept.receive
         self._send = send
         self._body_received = False
         self.trace = trace = OpenTrace(scope["method"], recorder.slices_per_trace)
+        if recorder.watching:
+            trace.watched = {}
         scope[MARK] = trace
         self._token = LANE.set(trace.root)
 
@@ -105,7 +119,15 @@ class Exchange:
             trace.error = type(error).__qualname__
         LANE.reset(self._token)
         trace.close()
+        try:
+            trace.response = response_of(self._scope, trace.response)
+        except Exception as mistake:
+            # Headers that no server would take either; the app hears of that from its server.
+            trace.response = None
+            log.debug("the headers of a response could not be read: %s", type(mistake).__name__)
         self._recorder.keep(trace, self._scope)
+        if self._kept is not None:
+            self._kept.end(trace)
 
     async def receive(self) -> Message:
         if self._body_received:
@@ -145,5 +167,6 @@ class Exchange:
                 trace.response_end_ns = end
         elif kind == "http.response.start":
             trace.status = message["status"]
+            trace.response = message.get("headers", ())
         elif kind == "http.response.pathsend":
             trace.response_end_ns = end

@@ -118,7 +118,7 @@ def place_from(frame: FrameType | None) -> RawPlace | None:
     greenlet: Any = None
     for _ in range(_DEEPEST):
         if frame is None:
-            greenlet = _parent_greenlet(greenlet)
+            greenlet = greenlet_above(greenlet)
             if greenlet is None:
                 return None
             frame = greenlet.gr_frame
@@ -133,7 +133,37 @@ def place_from(frame: FrameType | None) -> RawPlace | None:
     return None
 
 
-def _parent_greenlet(greenlet: Any) -> Any:
+Chain = tuple[RawPlace, ...]
+"""Lines that called one another, the innermost first."""
+_CHAIN_COUNT = 4
+
+
+def caller_chain() -> Chain | None:
+    """The innermost lines of the user's own code that called one another, the innermost first.
+
+    For calls that take milliseconds: who wants to know which of a function's lines waits asks not
+    for the line in some helper of it.
+    """
+    by_file = own_code.by_file
+    frame: FrameType | None = sys._getframe(1)
+    chain: list[RawPlace] = []
+    for _ in range(_DEEPEST):
+        if frame is None or len(chain) == _CHAIN_COUNT:
+            break
+        code = frame.f_code
+        own = by_file.get(code.co_filename)
+        if own is None:
+            own = own_code.is_own_file(code.co_filename)
+        if own:
+            if own is not True:
+                break
+            chain.append((code, frame.f_lasti))
+        frame = frame.f_back
+    return tuple(chain) or None
+
+
+def greenlet_above(greenlet: Any) -> Any:
+    """The greenlet that runs the given one, or the current one where none is given; or None."""
     if greenlet is None:
         module = sys.modules.get("greenlet")
         if module is None:

@@ -11,23 +11,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
+from ..model.receipt import Piece, Receipt
 from ..model.trace import (
-    BLOCKING,
-    CACHE,
     FRAMEWORK,
     LOOP_BUSY,
     OWN_CODE,
     PROBE,
-    REMOTE,
     RUNS,
     SEGMENTS,
-    SQL,
     THREAD_QUEUE,
     UNEXPLAINED,
     Lane,
@@ -46,36 +42,6 @@ _SHORTEST_LOOP_BUSY_NS: Final = 100_000
 _SHORTEST_SAMPLE_NS: Final = 1_000_000
 _LATE_SAMPLE_NS: Final = 1_000_000
 """A watchdog that a call starved samples right behind that call's end."""
-BLOCKS_LOOP: Final = frozenset({SQL, REMOTE, CACHE, BLOCKING})
-"""The waits whose `on_loop` time makes up *blocked the loop*."""
-
-
-class Piece(NamedTuple):
-    """A stretch of the receipt's one timeline."""
-
-    start_ns: int
-    end_ns: int
-    segment: int
-    what: What = None
-    place: Place | None = None
-    on_loop: bool = False
-    """A wait that held the event loop's thread."""
-    lane: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Where one request's wall time went; `segments_ns` sums to `wall_ns`."""
-
-    wall_ns: int
-    segments_ns: tuple[int, ...]
-    """By the index of the segment."""
-    pieces: tuple[Piece, ...]
-    """The timeline in order, and behind it what is known of its unexplained gaps."""
-    overlap_ns: int
-    """Work and waits of other lanes that was hidden behind what is shown."""
-    off_cpu_ns: int | None
-    """Time in which a running lane neither ran nor slept by its own will; None: not measured."""
 
 
 def receipt_of(trace: Trace, slice_cost_ns: int = 0) -> Receipt:

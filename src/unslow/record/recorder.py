@@ -38,6 +38,8 @@ class Recorder:
         """Called when a server has handled its last request."""
         self.coverage: dict[str, Coverage] = {}
         self.record_values = False
+        self.watching = False
+        """Whether it is watched what the app reads of the ORM's objects, at the price of time."""
         self.stalls: deque[list[Any]] = deque(maxlen=_STALLS)
         """`[thread_id, start_ns, end_ns, raw place]`: loops held by what belongs to no request."""
 

@@ -47,8 +47,9 @@ def add_read(lane: Lane, peer: Peer, start_ns: int) -> None:
     slices = lane.slices
     if slices:
         start, last_end, _, what, place = slices[-1]
-        if what is peer and 0 <= start_ns - last_end < _TOGETHER_NS:
-            slices[-1] = (start, end, REMOTE, peer, place)
+        is_same = what is peer or (type(what) is tuple and what[:-1] == peer)
+        if is_same and 0 <= start_ns - last_end < _TOGETHER_NS:
+            slices[-1] = (start, end, REMOTE, what, place)
             return
     if end - start_ns >= _SHORTEST_READ_NS:
-        lane.add(REMOTE, start_ns, end, peer, caller_place())
+        lane.add(REMOTE, start_ns, end, (*peer, True), caller_place())

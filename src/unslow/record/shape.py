@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 LONGEST: Final = 4_000
 """Characters of a shape that are kept."""
@@ -35,33 +36,87 @@ _SAVEPOINT = re.compile(
 )
 """Drivers number the names of their savepoints."""
 
-_shapes: dict[str, str] = {}
+_OFFSET = re.compile(
+    r"\bOFFSET\s+(?:\$(?P<number>\d+)|%\((?P<name>\w+)\)s|:(?P<word>\w+)|(?P<next>%s|\?)"
+    r"|(?P<literal>\d+))",
+    re.IGNORECASE,
+)
+_NEXT = re.compile(r"%s|\?")
+_JOIN = re.compile(r"\bJOIN\b", re.IGNORECASE)
+
+SECRET: Final = int.from_bytes(os.urandom(8))
+"""Goes into each hash that leaves a request: whoever reads a hash cannot try values out."""
+
+
+class TextFacts(NamedTuple):
+    """What there is to know of a statement's text."""
+
+    shape: str
+    literals_key: str
+    """A keyed hash of the literals; empty where there are none."""
+    offset: int | str | None
+    """Which parameter OFFSET takes: its index or name; a number below 0 is a literal, less 1."""
+    joins_count: int
+
+
+_facts: dict[str, TextFacts] = {}
 
 
 def shape_of(text: str) -> str:
     """The text with literals and parameters as `?`, lists as one `?`, without comments."""
-    known = _shapes.get(text)
+    return facts_of(text).shape
+
+
+def facts_of(text: str) -> TextFacts:
+    """What there is to know of a text, remembered."""
+    known = _facts.get(text)
     if known is None:
-        if len(_shapes) >= _REMEMBERED:
-            _shapes.clear()
-        known = _shape(text)
-        _shapes[text] = known
+        if len(_facts) >= _REMEMBERED:
+            _facts.clear()
+        known = _facts[text] = _facts_of(text)
     return known
 
 
 def is_known(text: str) -> bool:
     """Whether the shape of a text is remembered."""
-    return text in _shapes
+    return text in _facts
 
 
-def _shape(text: str) -> str:
-    shape = "".join(_parts(text)).strip()
+def keyed(value: object) -> str:
+    """A hash of a value as eight hexadecimal digits, other ones in each process."""
+    return format(hash((SECRET, value)) & 0xFFFFFFFF, "08x")
+
+
+def _facts_of(text: str) -> TextFacts:
+    literals: list[str] = []
+    shape = "".join(_parts(text, literals)).strip()
     shape = _LIST.sub("(?)", _CAST_ROW.sub("(?)", shape))
     shape = _SAVEPOINT.sub(r"\1 ?", _ROWS.sub("(?)", shape))
-    return shape[:LONGEST]
+    return TextFacts(
+        shape=shape[:LONGEST],
+        literals_key=keyed(tuple(literals)) if literals else "",
+        offset=_offset_in(text),
+        joins_count=len(_JOIN.findall(shape)),
+    )
 
 
-def _parts(text: str) -> list[str]:
+def _offset_in(text: str) -> int | str | None:
+    every = list(_OFFSET.finditer(text))
+    if not every:
+        return None
+    # The last one is the outermost query's.
+    found = every[-1]
+    if found["literal"]:
+        return -1 - int(found["literal"])
+    if found["number"]:
+        return int(found["number"]) - 1
+    if found["next"]:
+        return len(_NEXT.findall(text, 0, found.start("next")))
+    return found["name"] or found["word"]
+
+
+def _parts(text: str, literals: list[str]) -> list[str]:
+    """The text in parts, literals as `?`; each literal as it stands is added to `literals`."""
     parts: list[str] = []
     at = 0
     while at < len(text):
@@ -70,7 +125,7 @@ def _parts(text: str) -> list[str]:
             parts.append(text[at])
             at += 1
             continue
-        at = match.end()
+        start, at = at, match.end()
         kind = match.lastgroup
         if kind == "comment":
             at = _after_comment(text, match)
@@ -78,14 +133,19 @@ def _parts(text: str) -> list[str]:
         elif kind == "dollar":
             end = text.find(match.group(), at)
             at = len(text) if end < 0 else end + len(match.group())
+            literals.append(text[start:at])
             parts.append("?")
         elif kind in ("escape", "string"):
             # A backslash escapes in e'...' only, as in PostgreSQL since 9.1 and in SQLite.
             pattern = _BACKSLASHED_END if kind == "escape" else _PLAIN_END
             ended = pattern.match(text, at)
             at = len(text) if ended is None else ended.end()
+            literals.append(text[start:at])
             parts.append("?")
-        elif kind in ("parameter", "number"):
+        elif kind == "number":
+            literals.append(match.group())
+            parts.append("?")
+        elif kind == "parameter":
             parts.append("?")
         elif kind == "space":
             _space(parts)

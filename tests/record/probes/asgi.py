@@ -11,11 +11,12 @@ from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import RawSlice
 from unslow.current import OpenTrace
 from unslow.model.codec import trace_of
+from unslow.model.receipt import Receipt
 from unslow.model.trace import SEGMENTS
 from unslow.record.finish import finished
 from unslow.record.middleware import Message
 from unslow.record.place import resolve
-from unslow.record.receipt import Receipt, after_response, receipt_of
+from unslow.record.receipt import after_response, receipt_of
 
 App = Callable[..., Awaitable[None]]
 

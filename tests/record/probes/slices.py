@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.record.probes.stub import Exchange
-from unslow.current import Lane, OpenTrace, RawPlace, clock
+from unslow.current import Lane, OpenTrace, clock
 
-RawSlice = tuple[int, int, int, Any, RawPlace | None]
+RawSlice = tuple[int, int, int, Any, Any]
 
 
 def slices_of(trace: OpenTrace, *segments: int) -> list[RawSlice]:

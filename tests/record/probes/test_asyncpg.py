@@ -17,8 +17,10 @@ from asyncpg import connect_utils, connection, cursor, pool, protocol
 
 from tests.record.probes.conftest import Bench
 from unslow.current import LANE, Lane, OpenStatement, OpenTrace, clock
+from unslow.model.codec import trace_of
 from unslow.model.trace import CONNECT, POOL_WAIT, ROWS, SQL
 from unslow.record.catalogue import PROBES
+from unslow.record.finish import finished
 from unslow.record.place import resolve
 
 Work = Callable[[Any], Awaitable[Any]]
@@ -315,7 +317,7 @@ def test_opening_and_closing_a_connection_is_connect(
 
     address = urlsplit(database_url)
     name = f"asyncpg {address.hostname}:{address.port}{address.path}"
-    assert [(CONNECT, name)] * 3 == slices(trace)
+    assert [(CONNECT, name), (CONNECT, None), (CONNECT, None)] == slices(trace)
     assert [] == trace.statements
 
 
@@ -366,7 +368,7 @@ def test_a_pool_records_wait_hold_and_reset(bench: Bench, database_url: str, run
     name = f"asyncpg {address.hostname}:{address.port}{address.path}"
     assert sum(lasted_ms(trace, POOL_WAIT)) < 5
     # Before and behind the task that asyncpg makes for it, and in there the reset.
-    assert [(CONNECT, name)] * 3 == slices(trace, CONNECT)
+    assert [(CONNECT, None)] * 3 == slices(trace, CONNECT)
     assert [2, 1] == [sum(one[2] == CONNECT for one in lane.slices) for lane in trace.lanes]
     ((held, start, end, place),) = trace.holds
     assert f"{name} pool 1-2" == held
@@ -633,23 +635,19 @@ def test_two_cursors_of_one_text_keep_their_rows_apart(bench: Bench, database_ur
     assert [7, 5] == [one.rows_count for one in trace.statements if one.text == VALUES]
 
 
-def test_parameters_stay_out_unless_they_are_asked_for(bench: Bench, database_url: str) -> None:
+def test_parameters_leave_the_request_only_when_they_are_asked_for(
+    bench: Bench, database_url: str
+) -> None:
     bench.install("asyncpg")
 
     async def work(connected: Any) -> None:
-        await connected.fetch(VALUES, 3)
-
-    async def asked(connected: Any) -> None:
-        bench.recorder.record_values = True
         await connected.fetch(VALUES, 4)
 
-    async def both(connected: Any) -> None:
-        await work(connected)
-        await asked(connected)
+    _, trace = asyncio.run(traced_on_connection(bench, database_url, work))
 
-    _, trace = asyncio.run(traced_on_connection(bench, database_url, both))
-
-    assert [None, (4,)] == [statement.parameters for statement in trace.statements]
+    assert [None] == [one.parameters for one in trace_of(finished(trace)).statements]
+    with_values = trace_of(finished(trace, with_values=True))
+    assert ["(4,)"] == [one.parameters for one in with_values.statements]
 
 
 def test_the_arrival_is_known_although_the_loop_was_busy(

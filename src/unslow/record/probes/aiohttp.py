@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from ...current import LANE, Lane, RawPlace, clock
+from ...current import LANE, Lane, clock
 from ...model.trace import POOL_WAIT, REMOTE
 from ..arrival import LEAST_WAIT_NS, note_arrival
-from ..place import caller_place
+from ..place import Chain, caller_chain, caller_place
 from ..probe import Installation, ProbeOffError
 from ..remote import Peer, add_read, address, pool_number
 
@@ -88,8 +88,8 @@ def _is_bounded(session: Any, options: dict[str, Any]) -> bool:
 
 def _described(
     installation: Installation, session: Any, asked: Any, options: dict[str, Any], url_class: Any
-) -> tuple[Peer | None, RawPlace | None]:
-    place = caller_place()
+) -> tuple[Peer | None, Chain | None]:
+    place = caller_chain()
     try:
         connector = session.connector
         host = _address(session, asked, url_class)

@@ -52,9 +52,10 @@ def _routing(installation: Installation, routing: Any) -> None:
         # Since 0.162: where its own spans begin and end, with no layer more in the chain of awaits.
         require(routing, "_operation", "name", "function")
         replace(routing, "_operation", _operation(installation))
+        replace(routing, "serialize_response", _returned)
     else:
         replace(routing, "run_endpoint_function", _endpoint(installation))
-        replace(routing, "serialize_response", _timed(SERIALIZATION))
+        replace(routing, "serialize_response", _serialized)
     replace(solving, "request_params_to_args", _validated)
     replace(solving, "request_body_to_args", _timed(VALIDATION))
     if hasattr(routing, "_route_selected"):
@@ -115,7 +116,9 @@ def _operation(installation: Installation) -> _Patch:
                     code = code_of(function)
                 except Exception as error:
                     installation.broke(error)
-                return _Timed(theirs, lane, OWN_CODE, None if code is None else (code, 0))
+                place = None if code is None else (code, 0)
+                lane.trace.endpoint = place
+                return _Timed(theirs, lane, OWN_CODE, place)
             if name == "serialization":
                 return _Timed(theirs, lane, SERIALIZATION, None)
             return theirs
@@ -155,14 +158,18 @@ def _endpoint(installation: Installation) -> _Patch:
         ) -> Awaitable[Any]:
             running = original(dependant=dependant, values=values, is_coroutine=is_coroutine)
             lane = LANE.get()
-            if lane is None or not is_coroutine:
+            if lane is None:
+                return running
+            lane.trace.endpoint = own_place(dependant.call)
+            if not is_coroutine:
                 return running
             code = None
             try:
                 code = code_of(dependant.call)
             except Exception as error:
                 installation.broke(error)
-            return _run(running, lane, OWN_CODE, None if code is None else (code, 0))
+            place = None if code is None else (code, 0)
+            return _run(running, lane, OWN_CODE, place)
 
         return run_endpoint_function
 
@@ -177,6 +184,34 @@ async def _run(
         return await running
     finally:
         lane.add(segment, start, clock(), None, place)
+
+
+def _note_returned(lane: Lane, arguments: dict[str, Any]) -> None:
+    is_fast = bool(arguments.get("dump_json", False))
+    lane.trace.returned = arguments.get("response_content"), arguments.get("field"), is_fast
+
+
+def _returned(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(original)
+    def serialize_response(**arguments: Any) -> Awaitable[Any]:
+        lane = LANE.get()
+        if lane is not None:
+            _note_returned(lane, arguments)
+        return original(**arguments)
+
+    return serialize_response
+
+
+def _serialized(original: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(original)
+    def serialize_response(**arguments: Any) -> Awaitable[Any]:
+        lane = LANE.get()
+        if lane is None:
+            return original(**arguments)
+        _note_returned(lane, arguments)
+        return _run(original(**arguments), lane, SERIALIZATION)
+
+    return serialize_response
 
 
 def _timed(segment: int) -> _Patch:

@@ -13,10 +13,10 @@ import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any, Final
 
-from ...current import LANE, Lane, RawPlace, clock
+from ...current import LANE, Lane, clock
 from ...model.trace import POOL_WAIT, REMOTE
 from ..arrival import LEAST_WAIT_NS, note_arrival
-from ..place import caller_place
+from ..place import Chain, caller_chain, caller_place
 from ..probe import Installation, ProbeOffError
 from ..remote import Peer, add_read, address, pool_number
 
@@ -77,7 +77,7 @@ def _install_pool_waits(installation: Installation, core: Any) -> None:
 
 def _described(
     installation: Installation, transport: Any, request: Any
-) -> tuple[Peer | None, RawPlace | None]:
+) -> tuple[Peer | None, Chain | None]:
     try:
         url = request.url
         port = url.port or _DEFAULT_PORTS.get(url.scheme, 0)
@@ -87,7 +87,7 @@ def _described(
     except Exception as error:
         installation.broke(error)
         return None, None
-    return peer, caller_place()
+    return peer, caller_chain()
 
 
 def _exchange(installation: Installation, library: Any) -> Callable[[Any], Any]:

@@ -164,9 +164,11 @@ def _around_endpoint(installation: Installation) -> Callable[[Callable[..., Any]
             lane = LANE.get()
             if lane is not None:
                 try:
-                    place = _awaited_endpoint(app)
+                    place = _endpoint_place(app)
                     if place is not None:
-                        app = _Endpoint(app, lane, place)
+                        lane.trace.endpoint = place
+                        if place[0].co_flags & CO_COROUTINE:
+                            app = _Endpoint(app, lane, place)
                 except Exception as error:
                     installation.broke(error)
             return original(app, conn)
@@ -176,14 +178,13 @@ def _around_endpoint(installation: Installation) -> Callable[[Callable[..., Any]
     return make
 
 
-def _awaited_endpoint(app: Any) -> RawPlace | None:
-    """The place of the endpoint that a function of `request_response` awaits, if it is own code."""
+def _endpoint_place(app: Any) -> RawPlace | None:
+    """The place of the endpoint that a function of `request_response` calls, if it is own code."""
     code = getattr(app, "__code__", None)
     names = () if code is None else code.co_freevars
     for name in _ENDPOINT_NAMES:
         if name in names:
-            place = own_place(app.__closure__[names.index(name)].cell_contents)
-            return place if place is not None and place[0].co_flags & CO_COROUTINE else None
+            return own_place(app.__closure__[names.index(name)].cell_contents)
     return None
 
 
@@ -365,9 +366,10 @@ def _dispatching(
     def make(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
         @functools.wraps(original)
         def dispatch(self: Any) -> Awaitable[None]:
-            if LANE.get() is not None:
+            lane = LANE.get()
+            if lane is not None:
                 try:
-                    _time_handler(self)
+                    _time_handler(self, lane)
                 except Exception as error:
                     installation.broke(error)
             return original(self)
@@ -377,14 +379,16 @@ def _dispatching(
     return make
 
 
-def _time_handler(endpoint: Any) -> None:
+def _time_handler(endpoint: Any, lane: Lane) -> None:
     name = endpoint.scope["method"].lower()
     if name == "head" and not hasattr(endpoint, "head"):
         name = "get"
     handler = getattr(endpoint, name, None)
     place = None if handler is None else own_place(handler)
-    if place is not None and place[0].co_flags & CO_COROUTINE:
-        setattr(endpoint, name, _timed_handler(handler, place))
+    if place is not None:
+        lane.trace.endpoint = place
+        if place[0].co_flags & CO_COROUTINE:
+            setattr(endpoint, name, _timed_handler(handler, place))
 
 
 def _timed_handler(handler: Any, place: RawPlace) -> Callable[[Any], Awaitable[Any]]:

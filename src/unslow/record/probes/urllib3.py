@@ -15,9 +15,9 @@ from collections.abc import Callable, Generator
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from ...current import LANE, RawPlace, clock
+from ...current import LANE, clock
 from ...model.trace import POOL_WAIT, REMOTE
-from ..place import caller_place
+from ..place import Chain, caller_chain, caller_place
 from ..probe import Installation, ProbeOffError
 from ..remote import Peer, add_read, address, pool_number
 
@@ -88,7 +88,7 @@ def _urlopen(
 ) -> Callable[[Any], Any]:
     def described(
         pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Peer | None, RawPlace | None]:
+    ) -> tuple[Peer | None, Chain | None]:
         try:
             if len(args) > _TIMEOUT_POSITION:
                 timeout = args[_TIMEOUT_POSITION]
@@ -99,7 +99,7 @@ def _urlopen(
         except Exception as error:
             installation.broke(error)
             return None, None
-        return peer, caller_place()
+        return peer, caller_chain()
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)

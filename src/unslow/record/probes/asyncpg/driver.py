@@ -20,6 +20,7 @@ from ....model.trace import CONNECT, ROWS, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation, require
+from ...sending import ROWS_KEPT, new_statement
 
 DRIVER: Final = "asyncpg"
 
@@ -101,7 +102,6 @@ class _Driver:
 
     def __init__(self, installation: Installation) -> None:
         self._broke = installation.broke
-        self._recorder = installation.recorder
         self._sockets: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
         """By protocol."""
         self._portals: dict[str, tuple[int, OpenStatement]] = {}
@@ -112,11 +112,9 @@ class _Driver:
 
     def _begin(self, lane: Lane, text: Any, parameters: Any) -> OpenStatement | None:
         try:
-            statement = lane.new_statement(
-                text if isinstance(text, str) else "", DRIVER, caller_place()
+            statement = new_statement(
+                lane, text if isinstance(text, str) else "", DRIVER, caller_place(), parameters
             )
-            if self._recorder.record_values:
-                statement.parameters = parameters
         except Exception as error:
             self._broke(error)
             return None
@@ -143,6 +141,8 @@ class _Driver:
                 rows = result[0] if type(result) is tuple else result
                 if type(rows) is list:
                     statement.rows_count = (statement.rows_count or 0) + len(rows)
+                    if statement.rows is None:
+                        statement.rows = rows[:ROWS_KEPT]
             lane.add(segment, start_ns, end_ns, index, place)
         except Exception as error:
             self._broke(error)
@@ -210,6 +210,7 @@ class _Driver:
         rows = result[0] if type(result) is tuple else result
         if type(rows) is list:
             statement.rows_count = len(rows)
+            statement.rows = rows[:ROWS_KEPT]
         return result
 
     def prepared(self, original: Call) -> Call:
@@ -273,7 +274,7 @@ class _Driver:
             finally:
                 lane.inside_sql -= 1
                 self._arrived(lane, connection._protocol, start)
-                self._connected(lane, start, connection)
+                lane.add(CONNECT, start, clock())
 
         return _recorded(original, call)
 

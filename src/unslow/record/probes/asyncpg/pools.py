@@ -109,20 +109,20 @@ class _Pools:
             try:
                 return await original(pool, connection, **options)
             finally:
-                self._given_back(lane, start, pool)
+                self._given_back(lane, start)
 
         return call
 
-    def _given_back(self, lane: Lane, start_ns: int, pool: Any) -> None:
+    def _given_back(self, lane: Lane, start_ns: int) -> None:
         end_ns = clock()
         try:
-            name, place = name_of(_any_connection(pool)), caller_place()
+            place = caller_place()
             resumed_ns = lane.step_start_ns
             if resumed_ns > start_ns:
                 suspended_ns = _end_of_step(lane, start_ns)
-                lane.add(CONNECT, start_ns, suspended_ns, name, place)
+                lane.add(CONNECT, start_ns, suspended_ns, None, place)
                 start_ns = resumed_ns
-            lane.add(CONNECT, start_ns, end_ns, name, place)
+            lane.add(CONNECT, start_ns, end_ns, None, place)
         except Exception as error:
             self._broke(error)
 

@@ -7,7 +7,7 @@ wait. Fetches of a client-side cursor read memory and are not recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import wraps
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -17,6 +17,7 @@ from ....model.trace import CONNECT, ROWS, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation, require
+from ...sending import ROWS_KEPT, new_statement
 
 DRIVER: Final = "psycopg"
 
@@ -93,7 +94,6 @@ class _Driver:
 
     def __init__(self, installation: Installation) -> None:
         self._broke = installation.broke
-        self._recorder = installation.recorder
         self._statements: WeakKeyDictionary[Any, tuple[int, OpenStatement]] = WeakKeyDictionary()
         """By cursor, where rows follow: the number of the trace, and the statement."""
         self._above: WeakKeyDictionary[Any, tuple[int, OpenStatement]] = WeakKeyDictionary()
@@ -103,9 +103,7 @@ class _Driver:
 
     def _begin(self, lane: Lane, query: Any, parameters: Any) -> OpenStatement | None:
         try:
-            statement = lane.new_statement(_text(query), DRIVER, caller_place())
-            if self._recorder.record_values:
-                statement.parameters = parameters
+            statement = new_statement(lane, _text(query), DRIVER, caller_place(), parameters)
         except Exception as error:
             self._broke(error)
             return None
@@ -191,6 +189,8 @@ class _Driver:
             result = cursor.pgresult
             if result is not None and result.status == _TUPLES_OK:
                 statement.rows_count = result.ntuples
+                if 0 < result.ntuples <= ROWS_KEPT:
+                    statement.rows = _Rows(cursor._tx, result.ntuples)
             if not statement.text and cursor._query is not None:
                 # Put together by psycopg.sql, or a template: made a text by psycopg meanwhile.
                 statement.text = _text(bytes(cursor._query.query))
@@ -412,6 +412,19 @@ class _Driver:
             lane.add(CONNECT, start_ns, end_ns, name_of(connection), caller_place())
         except Exception as error:
             self._broke(error)
+
+
+class _Rows:
+    """The rows of a result that lies in memory, made Python's only when somebody asks."""
+
+    __slots__ = ("_count", "_transformer")
+
+    def __init__(self, transformer: Any, count: int) -> None:
+        self._transformer = transformer
+        self._count = count
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter(self._transformer.load_rows(0, self._count, tuple))
 
 
 def _in_trace(known: tuple[int, OpenStatement] | None, lane: Lane) -> OpenStatement | None:

@@ -146,7 +146,7 @@ class _Pools:
                 original(pool, conn)
             finally:
                 lane.inside_sql -= 1
-                self._kept(lane, start, conn)
+                self._kept(lane, start)
 
         return call
 
@@ -163,15 +163,15 @@ class _Pools:
                 await original(pool, conn)
             finally:
                 lane.inside_sql -= 1
-                self._kept(lane, start, conn)
+                self._kept(lane, start)
 
         return call
 
-    def _kept(self, lane: Lane, start_ns: int, connection: Any) -> None:
+    def _kept(self, lane: Lane, start_ns: int) -> None:
         end_ns = clock()
         try:
             if _waited(lane, start_ns, end_ns):
-                lane.add(CONNECT, start_ns, end_ns, name_of(connection), caller_place())
+                lane.add(CONNECT, start_ns, end_ns, None, caller_place())
         except Exception as error:
             self._broke(error)
 

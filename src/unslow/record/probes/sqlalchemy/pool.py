@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Final
@@ -19,8 +20,14 @@ _NO_WAIT_NS: Final = 100_000
 _HOLD: Final = "unslow_hold"
 """The attribute of a connection that was taken under which its hold stands."""
 
+_POOL: Final = "_ConnectionRecord__pool"
+"""Where a record keeps its pool; private, the same from 2.0 to 2.1, and of use for a name only."""
+
 _names: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """By pool."""
+_numbers: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+"""By pool: a new engine, a new number."""
+_next_number = itertools.count(1)
 
 
 def install(installation: Installation) -> None:
@@ -89,10 +96,19 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return original(self)
         finally:
-            lane.add(CONNECT, start, clock())
+            lane.add(CONNECT, start, clock(), _opened_for(self), lane.place or caller_place())
             lane.inside_sql -= 1
 
     return connect
+
+
+def _opened_for(record: Any) -> tuple[str, int, bool]:
+    """The name of the pool that a connection is opened for, its number, and whether again."""
+    pool = getattr(record, _POOL, None)
+    number = _numbers.get(pool)
+    if number is None and pool is not None:
+        number = _numbers[pool] = next(_next_number)
+    return _names.get(pool, "connection"), number or 0, bool(getattr(record, "starttime", 0))
 
 
 def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:

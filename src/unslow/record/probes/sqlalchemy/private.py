@@ -109,6 +109,65 @@ LAZY_LOAD: Final = PrivateName(
 )
 FLUSH: Final = PrivateName("sqlalchemy.orm.session", "Session._flush", ("self", "objects"))
 
+COPY_STATE: Final = PrivateName("sqlalchemy.orm.state", "InstanceState.__getstate__", ("self",))
+COPY_KEY: Final = PrivateName(
+    "sqlalchemy.orm.sync", "_populate", ("source", "source_mapper", "dest"), older_path="populate"
+)
+COPY_KEY_TO_LINK: Final = PrivateName(
+    "sqlalchemy.orm.sync",
+    "_populate_dict",
+    ("source", "source_mapper", "dict_"),
+    older_path="populate_dict",
+)
+JOINED_ONE: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_JoinedLoader._create_scalar_loader",
+    ("self", "context"),
+    older_path="JoinedLoader._create_scalar_loader",
+)
+JOINED_MANY: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_JoinedLoader._create_collection_loader",
+    ("self", "context"),
+    older_path="JoinedLoader._create_collection_loader",
+)
+SUBQUERY_ONE: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_SubqueryLoader._create_scalar_loader",
+    ("self", "context"),
+    older_path="SubqueryLoader._create_scalar_loader",
+)
+SUBQUERY_MANY: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_SubqueryLoader._create_collection_loader",
+    ("self", "context"),
+    older_path="SubqueryLoader._create_collection_loader",
+)
+SELECTIN: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_SelectInLoader._load_for_path",
+    ("self", "context", "path", "states"),
+    older_path="SelectInLoader._load_for_path",
+)
+IMMEDIATE: Final = PrivateName(
+    "sqlalchemy.orm.strategies",
+    "_ImmediateLoader._load_for_path",
+    ("self", "context", "path", "states"),
+    older_path="ImmediateLoader._load_for_path",
+)
+USAGE: Final = (
+    COPY_STATE,
+    COPY_KEY,
+    COPY_KEY_TO_LINK,
+    JOINED_ONE,
+    JOINED_MANY,
+    SUBQUERY_ONE,
+    SUBQUERY_MANY,
+    SELECTIN,
+    IMMEDIATE,
+    PrivateName("sqlalchemy.orm.state", "InstanceState.load_path"),
+)
+
 
 def unknown(*names: PrivateName) -> str:
     """Why names cannot be used with the SQLAlchemy that is there; empty when they all can."""

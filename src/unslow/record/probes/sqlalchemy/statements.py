@@ -18,6 +18,7 @@ from ....model.trace import CONNECT, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation
+from ...sending import new_statement
 
 log = logging.getLogger("unslow")
 
@@ -78,8 +79,6 @@ def statement_of(context: Any) -> OpenStatement | None:
 
 
 def _execute(installation: Installation) -> Make:
-    recorder = installation.recorder
-
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         # The way of nearly every statement: what the two below share is written out here.
         @wraps(original)
@@ -90,14 +89,14 @@ def _execute(installation: Installation) -> Make:
             if lane is None or lane.inside_sql:
                 return original(self, cursor, statement, parameters, context)
             try:
-                sent = lane.new_statement(statement, self.driver, lane.place or caller_place())
+                sent = new_statement(
+                    lane, statement, self.driver, lane.place or caller_place(), parameters
+                )
                 if context is not None:
                     context.unslow_statement = sent
                     origin = context.execution_options.get(ORIGIN)
                     if origin is not None:
                         origin.sent(sent)
-                if recorder.record_values:
-                    sent.parameters = parameters
             except Exception as error:
                 installation.broke(error)
                 return original(self, cursor, statement, parameters, context)
@@ -206,7 +205,7 @@ def _begin(
     installation: Installation, lane: Lane, dialect: Any, text: Any, context: Any
 ) -> OpenStatement | None:
     try:
-        sent = lane.new_statement(text, dialect.driver, lane.place or caller_place())
+        sent = new_statement(lane, text, dialect.driver, lane.place or caller_place())
         if context is not None:
             context.unslow_statement = sent
     except Exception as error:

@@ -1,0 +1,39 @@
+"""What is noted of a response and its request beside status and size: no value of either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+_LONGEST_TYPE: Final = 60
+_VALIDATORS: Final = frozenset({b"etag", b"last-modified", b"cache-control", b"expires"})
+_NO_CACHE: Final = (b"no-store", b"no-cache")
+_PERSONAL: Final = frozenset({b"authorization", b"cookie", b"x-api-key"})
+_ENCODINGS: Final = (b"gzip", b"br", b"zstd", b"deflate")
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+def response_of(
+    scope: Mapping[str, Any], headers: Headers | None
+) -> tuple[str, bool, bool, bool, bool, bool] | None:
+    """The fields of a `model.trace.Response`; None where no response was started."""
+    if headers is None:
+        return None
+    content, is_compressed, has_validator = "", False, False
+    for name, value in headers:
+        # In this order: most responses have a length and a type, and nothing else.
+        if name == b"content-type":
+            content = value.partition(b";")[0].decode("latin-1")[:_LONGEST_TYPE].lower()
+        elif name == b"content-encoding":
+            is_compressed = value != b"identity"
+        elif name in _VALIDATORS:
+            has_validator = has_validator or not value.startswith(_NO_CACHE)
+    accepts, is_personal = False, False
+    for name, value in scope.get("headers", ()):
+        if name == b"accept-encoding":
+            accepts = any(encoding in value for encoding in _ENCODINGS)
+        elif name in _PERSONAL:
+            is_personal = True
+    has_query = bool(scope.get("query_string"))
+    return content, is_compressed, accepts, has_validator, is_personal, has_query
