@@ -6,17 +6,24 @@ import os
 import platform
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Final
 
 from . import __version__
+from .diagnose.run import Diagnosis, calm_ones, diagnose, round_trip_ms
+from .diagnose.sources import Sources
+from .diagnose.views import Run, counts
+from .model.finding import Finding
+from .model.receipt import Seen
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
 from .model.trace import Coverage, Process, Trace
 from .record.blame import LoopLedger, merged_blocked, merged_holders, pool_holders
-from .record.endpoints import Seen, endpoints_of, kept_of
+from .record.endpoints import endpoints_of, kept_of
 from .record.receipt import receipt_of
 from .store import Recorded, StoreMissingError, reading
 
@@ -97,10 +104,16 @@ def report_of(
         seen.extend(Seen(*row, slice_cost_ns=cost) for row in rows)
         blocked.extend(ledger.blocked(waits))
         holders.extend(pool_holders(traces, receipts))
-    endpoints = endpoints_of(seen)
-    tell.end()
     now = time.time()
     recorded_at = max((trace.started_at for one in recorded for trace in one.traces), default=now)
+    found_blocked, found_holders = merged_blocked(blocked), merged_holders(holders)
+    coverage = _coverage(recorded)
+    trip_ms = round_trip_ms(calm_ones(seen))
+    run = Run(trip_ms, coverage, found_blocked, found_holders, Sources(recorded_at))
+    diagnosis = diagnose(seen, run)
+    timed = [one for one in seen if one.trace.usages is None]
+    endpoints = _with_findings(endpoints_of(timed or seen), seen, diagnosis)
+    tell.end()
     processes = [one.process for one in recorded]
     return Report(
         target=target,
@@ -109,13 +122,32 @@ def report_of(
         unslow=__version__,
         machine=_machine(processes, at_once=now - recorded_at < _AT_ONCE_S),
         endpoints=endpoints,
-        coverage=_coverage(recorded),
-        blocked=merged_blocked(blocked),
-        holders=merged_holders(holders),
+        coverage=coverage,
+        blocked=found_blocked,
+        holders=found_holders,
         processes_count=len(recorded),
         traces_count=len(seen),
         dropped_traces_count=sum(process.dropped_traces_count for process in processes),
         notes=_notes(endpoints, recorded),
+        outcomes=diagnosis.outcomes,
+        round_trip_ms=trip_ms,
+    )
+
+
+def _with_findings(
+    endpoints: Sequence[Endpoint], seen: Sequence[Seen], diagnosis: Diagnosis
+) -> tuple[Endpoint, ...]:
+    findings: dict[str, list[Finding]] = defaultdict(list)
+    for finding in diagnosis.findings:
+        findings[finding.route].append(finding)
+    counted = Counter((one.trace.method, one.trace.route) for one in seen if counts(one.trace))
+    return tuple(
+        replace(
+            one,
+            findings=tuple(findings[f"{one.method} {one.route or '(no route)'}"]),
+            requests_counted=counted[one.method, one.route],
+        )
+        for one in endpoints
     )
 
 

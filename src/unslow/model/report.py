@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from .finding import Finding, Outcome
 from .trace import Coverage, Place
 
 FORMAT: Final = 1
@@ -119,6 +120,10 @@ class Endpoint:
     statements: tuple[StatementShape, ...] = ()
     after_response_ms: Mapping[str, float] = field(default_factory=dict)
     """The mean receipt of what ran after the response; empty when that is below 0.05 ms."""
+    findings: tuple[Finding, ...] = ()
+    """Most that could be saved first."""
+    requests_counted: int | None = None
+    """Requests that were answered with a 2xx, whole; None where nobody judged them."""
     alone: Endpoint | None = None
     """The same endpoint's requests with no other request open, where there are both kinds."""
 
@@ -156,3 +161,12 @@ class Report:
     """Sentences that say how far to trust this report."""
     recorded: str = ""
     """When the last request began, ISO 8601, UTC; empty where that is not known."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What became of each rule on each route."""
+    round_trip_ms: float | None = None
+    """What a statement takes that asks for next to nothing."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of all endpoints."""
+        return tuple(one for endpoint in self.endpoints for one in endpoint.findings)

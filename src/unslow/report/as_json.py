@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ..model.finding import BROKE, NOT_CHECKED, Finding
 from ..model.report import (
     FORMAT,
     Blocked,
@@ -19,6 +20,7 @@ from ..model.report import (
     StatementShape,
 )
 from ..model.trace import Place
+from .findings import ROUND_TRIPS_MS
 from .places import inner_path
 
 Json = dict[str, Any]
@@ -58,7 +60,12 @@ class _Writer:
             ],
             "endpoints": [self.endpoint(one) for one in report.endpoints],
             "findings": [],
-            "not_checked": [],
+            "not_checked": [
+                {"rule": one.rule, "route": one.route, "state": one.state, "why": one.why}
+                for one in report.outcomes
+                if one.state in (NOT_CHECKED, BROKE)
+            ],
+            "round_trip_ms": _rounded(report.round_trip_ms),
             "proven_total": None,
             "processes": report.processes_count,
             "traces": report.traces_count,
@@ -73,7 +80,11 @@ class _Writer:
             "method": endpoint.method,
             "route": endpoint.route,
             "requests": endpoint.requests_count,
-            "requests_counted": endpoint.requests_count,
+            "requests_counted": (
+                endpoint.requests_count
+                if endpoint.requests_counted is None
+                else endpoint.requests_counted
+            ),
             "errors": endpoint.errors_count,
             "side_effects": [],
             "wall_ms": _spread(endpoint.wall_ms),
@@ -87,7 +98,7 @@ class _Writer:
                 "p50": endpoint.response_bytes_p50,
                 "max": endpoint.response_bytes_max,
             },
-            "findings": [],
+            "findings": [self.finding(one) for one in endpoint.findings],
             "requests_per_s": _rounded(endpoint.requests_per_s),
             "concurrency_max": endpoint.concurrency_max,
             "blocked_loop_ms": _rounded(endpoint.blocked_loop_ms),
@@ -98,6 +109,30 @@ class _Writer:
             "dropped_slices": endpoint.dropped_slices_count,
             "statement_shapes": [self.statement(one) for one in endpoint.statements],
             "alone": None if endpoint.alone is None else self.endpoint(endpoint.alone),
+        }
+
+    def finding(self, one: Finding) -> Json:
+        return {
+            "id": one.id,
+            "rule": one.rule,
+            "title": one.title,
+            "says": one.says,
+            "place": self.place(one.place),
+            "touched": self.place(one.touched),
+            "code": one.code,
+            "evidence": {
+                name: _rounded(value) if isinstance(value, float) else value
+                for name, value in one.evidence.items()
+            },
+            "could_save_ms": _rounded(one.could_save_ms),
+            "saves_for": one.saves_for,
+            "others_waited_ms": _rounded(one.others_waited_ms),
+            "could_save_at_round_trip_ms": {
+                str(trip): _rounded(one.could_save_at_ms(trip)) for trip in (0, *ROUND_TRIPS_MS)
+            },
+            "fixes": list(one.fixes),
+            "accepted": one.accepted or None,
+            "trials": [],
         }
 
     def detail(self, segment: str, detail: Detail) -> Json:

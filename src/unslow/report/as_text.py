@@ -15,6 +15,7 @@ from .blame import blocked_lines, holder_lines
 from .card import head
 from .coverage import coverage_lines
 from .endpoints import endpoints
+from .findings import not_looked_at, worst
 from .page import Page
 from .summary import summary
 
@@ -63,10 +64,12 @@ def report_lines(
     page = Page(max(_NARROWEST, min(_WIDEST, width)), folder or Path.cwd(), everything)
     lines = [
         *head(report, page),
+        *worst(report, page),
         *summary(report, page),
         *endpoints(report, page),
         *blocked_lines(report.blocked, page),
         *holder_lines(report.holders, page),
+        *not_looked_at(report, page),
         *coverage_lines(report.coverage, page),
     ]
     for line in lines:

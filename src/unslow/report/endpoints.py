@@ -12,6 +12,7 @@ from ..model.report import Endpoint, Report
 from .bars import OTHER, bar, legend, parts_of
 from .columns import GAP, Cell, columns_of, fitting, row_text, rows_of, width_of
 from .details import details, is_quick
+from .findings import findings_of, verdict
 from .lines import one_line, shorten
 from .numbers import counted, number, percent, size, time_parts
 from .page import MARGIN, Page
@@ -33,6 +34,7 @@ def endpoints(report: Report, page: Page) -> Iterator[Text]:
         yield Text()
         yield from head.lines(endpoint)
         yield from _receipt(endpoint, page)
+        yield from findings_of(endpoint, page)
         yield from details(endpoint, report.holders, page)
     others = [one for one in report.endpoints if one not in told]
     if others:
@@ -43,7 +45,8 @@ def endpoints(report: Report, page: Page) -> Iterator[Text]:
 def _told(report: Report, total_ms: float, page: Page) -> Sequence[Endpoint]:
     """Those that get a bar: the first ones, without those that are quick and seldom asked.
 
-    Of the others, those that cost the others most by holding the event loop.
+    Of the others, those with findings, and those that cost the others most by holding the event
+    loop.
     """
     if page.everything:
         return report.endpoints
@@ -53,6 +56,7 @@ def _told(report: Report, total_ms: float, page: Page) -> Sequence[Endpoint]:
         one
         for number, one in enumerate(report.endpoints)
         if _name(one) in culprits
+        or any(not finding.accepted for finding in one.findings)
         or (number < BARS_COUNT and (not is_quick(one) or _total_ms(one) >= least_ms))
     ]
 
@@ -139,6 +143,7 @@ def _numbers() -> tuple[Cell[Endpoint], ...]:
         Cell(_requests),
         Cell(_errors, style="bold red"),
         Cell(_mean, before="mean "),
+        Cell(lambda one: _split(verdict(one))),
         Cell(lambda one: _short_time(one.wall_ms.p95), before="p95 "),
         Cell(_longest_part),
         Cell(_statements),

@@ -1,0 +1,1 @@
+"""One rule per file; the catalogue names them all."""

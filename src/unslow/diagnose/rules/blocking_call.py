@@ -1,0 +1,83 @@
+"""A call that stops the event loop.
+
+Looks for: waits that hold the event loop's thread: `time.sleep`, files and child processes, and
+drivers and clients that are not asynchronous, inside `async def`.
+Costs: while it waits, no other request of the process goes on; with 20 users each waits for all.
+Instead: the asynchronous driver or client; `await asyncio.to_thread(...)` around the call; or `def`
+in place of `async def`, so that the framework runs the endpoint in a thread.
+Misses: waits in C code that no probe knows; they show as `own-code` or `unexplained`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from ...model.finding import OTHERS, Finding
+from ...model.receipt import BLOCKS_LOOP, Piece
+from ...model.trace import BLOCKING, REMOTE, SEGMENTS, SQL, Place
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Request, Requests
+
+_NETWORK_SHARE: Final = 0.1
+"""Who waits for a network waits longer on another day: a tenth of the threshold is enough."""
+
+
+@rule(
+    id="blocking-call",
+    title="A blocking call stops the event loop",
+    needs=("receipts",),
+    threshold=Threshold(1.0, "ms per request", swept("blocking-call")),
+    fixes=("off-loop",),
+)
+def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """One finding for each function and kind of wait, at its longest line."""
+    lines: dict[tuple[str, str, int], dict[tuple[Place | None, str], float]] = {}
+    for request in requests:
+        for segment in BLOCKS_LOOP:
+            for piece in request.pieces(segment):
+                if piece.on_loop:
+                    place = _place(request, piece)
+                    where = ("", "") if place is None else (place.path, place.function)
+                    found = lines.setdefault((*where, segment), defaultdict(float))
+                    found[place, _what(piece)] += (piece.end_ns - piece.start_ns) / 1e6
+    for (_, _, segment), found in lines.items():
+        ms = sum(found.values()) / len(requests)
+        (place, what), _ = max(found.items(), key=lambda item: item[1])
+        bar = threshold if segment == BLOCKING else threshold * _NETWORK_SHARE
+        if ms < bar:
+            yield Nearly(f"{what or SEGMENTS[segment]} holds the loop for {ms:.2f} ms a request")
+            continue
+        waited_ms = requests.others_waited_ms(what or SEGMENTS[segment], place)
+        yield requests.finding(
+            f"{_who(segment, what)} holds the event loop for {ms:,.1f} ms a request"
+            f" (`{SEGMENTS[segment]}`){_victims(waited_ms)}.",
+            place,
+            could_save_ms=ms,
+            saves_for=OTHERS,
+            others_waited_ms=waited_ms,
+            shape=f"{SEGMENTS[segment]} {what}",
+            evidence={"segment": SEGMENTS[segment], "what": what, "blocked_ms": ms},
+        )
+
+
+def _place(request: Request, piece: Piece) -> Place | None:
+    if piece.place is None and isinstance(piece.what, int):
+        return request.trace.statements[piece.what].place
+    return piece.place
+
+
+def _what(piece: Piece) -> str:
+    """What is called, as the culprits of a blocked loop are named; empty for a statement."""
+    return piece.what if isinstance(piece.what, str) else ""
+
+
+def _who(segment: int, what: str) -> str:
+    if what:
+        return what
+    return {SQL: "A statement", REMOTE: "A call of another service"}.get(segment, "A call")
+
+
+def _victims(waited_ms: float) -> str:
+    return f"; others waited up to {waited_ms:,.0f} ms for it in all" if waited_ms >= 1 else ""

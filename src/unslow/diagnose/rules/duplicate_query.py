@@ -1,0 +1,99 @@
+"""The same question twice.
+
+Looks for: a query that a request sends again with the same parameters, with no write, no end of a
+transaction and no wait in between: nothing could have changed the answer.
+Costs: a round trip, and what the answer takes, for something that is known already.
+Instead: hand the result on, keep it on the request, or have one dependency that both use.
+Misses: equal questions in other words; questions whose first answer was thrown away by the end of
+a transaction.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+from ...model.finding import Finding
+from ...model.trace import BLOCKING, UNEXPLAINED, Place
+from ..rule import Threshold, rule, swept
+from ..views import Request, Requests, is_control, is_select, is_write
+
+
+class _Key(NamedTuple):
+    shape: str
+    place: Place | None
+
+
+@rule(
+    id="duplicate-query",
+    title="The same query runs again with the same parameters",
+    needs=("statements",),
+    threshold=Threshold(0.5, "of the requests repeat it", swept("duplicate-query")),
+    fixes=("reuse-result",),
+)
+def duplicate_query(requests: Requests, threshold: float) -> Iterator[Finding]:
+    """One finding for each shape and line that asks again."""
+    repeats: dict[_Key, list[tuple[Request, int, int]]] = defaultdict(list)
+    for request in requests:
+        for first, again in _repeats(request):
+            one = request.trace.statements[again]
+            repeats[_Key(one.shape, one.place)].append((request, first, again))
+    for key, found in repeats.items():
+        count = len({id(request) for request, _, _ in found})
+        if count < threshold * len(requests):
+            continue
+        request, first, _ = found[0]
+        before = request.trace.statements[first].place
+        ms = sum(one.costs[index].whole for one, _, index in found) / 1e6 / len(requests)
+        times = len(found) / len(requests)
+        yield requests.finding(
+            f"{times:,.1f} times a request the answer was known already, from"
+            f" {_line(before)}; nothing was written in between.",
+            key.place,
+            could_save_ms=ms,
+            round_trips=times,
+            touched=None if before == key.place else before,
+            shape=key.shape,
+            evidence={"repeats": round(times, 2), "shape": key.shape},
+        )
+
+
+def _line(place: Place | None) -> str:
+    return "an earlier line" if place is None else f"line {place.line} in {place.function}"
+
+
+def _repeats(request: Request) -> Iterator[tuple[int, int]]:
+    """The pairs of a query and the same one again."""
+    same: dict[tuple[str, str], list[int]] = defaultdict(list)
+    statements = request.trace.statements
+    for index, one in enumerate(statements):
+        if one.parameters_key and not one.relationship and _asks(one.shape):
+            same[one.shape, one.parameters_key].append(index)
+    ends = [
+        index
+        for index, one in enumerate(statements)
+        if is_write(one.shape) or (is_control(one.shape) and not one.shape.startswith("BEGIN"))
+    ]
+    for indices in same.values():
+        for first, again in pairwise(indices):
+            if not request.is_in_response(again) or any(first < end < again for end in ends):
+                continue
+            if not _waits_between(request, first, again):
+                yield first, again
+
+
+def _asks(shape: str) -> bool:
+    words = shape.upper()
+    return is_select(shape) and " FROM " in words and " FOR " not in words
+
+
+def _waits_between(request: Request, first: int, again: int) -> bool:
+    """Whether the request waited on purpose in between, as who asks whether something is done."""
+    start, end = request.ends_ns[first], request.starts_ns[again]
+    waited = 0
+    for segment in (BLOCKING, UNEXPLAINED):
+        for _, one in request.slices(segment):
+            waited += max(0, min(one.end_ns, end) - max(one.start_ns, start))
+    return waited * 2 > end - start > 0 and waited > 1_000_000

@@ -1,0 +1,92 @@
+"""Computing that holds the event loop.
+
+Looks for: long stretches in which your own code runs on the event loop without giving it up.
+Costs: all other requests of the process wait; timers, health checks and streams stand still.
+Instead: less work (a better algorithm, less data, something that was computed before), or a process
+of its own. A thread gains little: under the GIL it still takes turns with the loop.
+Misses: stretches below the watchdog's period, and those of libraries in C.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
+from typing import Final
+
+from ...model.finding import OTHERS, Finding
+from ...model.trace import OWN_CODE, SEGMENTS, Lane, Place
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Request, Requests
+
+_LEAST_SHARE: Final = 0.5
+
+
+@rule(
+    id="long-step",
+    title="Computing holds the event loop",
+    needs=("receipts",),
+    threshold=Threshold(20.0, "ms in one step", swept("long-step")),
+)
+def long_step(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """One finding for each function that is running most of the time."""
+    alone = [one for one in requests if one.seen.alone]
+    looked_at = alone or list(requests)
+    steps: dict[tuple[str, str], list[tuple[float, Place | None]]] = defaultdict(list)
+    for request in looked_at:
+        for ms, place in _steps(request, threshold / 2):
+            steps["" if place is None else place.path, "" if place is None else place.function] += [
+                (ms, place)
+            ]
+    for found in steps.values():
+        long = [one for one in found if one[0] >= threshold]
+        if len(long) * 2 < len(looked_at):
+            longest = max(ms for ms, _ in found)
+            yield Nearly(f"own code held the loop for {longest:.1f} ms in a step")
+            continue
+        ms = sum(ms for ms, _ in long) / len(looked_at)
+        places: dict[Place | None, float] = defaultdict(float)
+        for took, place in long:
+            places[place] += took
+        place = max(places, key=lambda one: places[one])
+        yield requests.finding(
+            f"Own code runs for {ms:,.1f} ms without giving the event loop up.",
+            place,
+            could_save_ms=ms,
+            saves_for=OTHERS,
+            others_waited_ms=requests.others_waited_ms(SEGMENTS[OWN_CODE]),
+            evidence={"step_ms": ms, "requests": len(long)},
+        )
+
+
+def _steps(request: Request, least_ms: float) -> Iterator[tuple[float, Place | None]]:
+    """The own code in long steps, and the line that the watchdog saw in it most."""
+    own: dict[int, list[tuple[int, int, Place | None]]] = defaultdict(list)
+    for piece in request.pieces(OWN_CODE):
+        own[piece.lane].append((piece.start_ns, piece.end_ns, piece.place))
+    for index, lane in enumerate(request.trace.lanes):
+        for step in lane.steps if lane.kind == "task" else ():
+            if (step.end_ns - step.start_ns) / 1e6 < least_ms:
+                continue
+            parts = [
+                (max(start, step.start_ns), min(end, step.end_ns), place)
+                for start, end, place in own[index]
+                if start < step.end_ns and end > step.start_ns
+            ]
+            ms = sum(end - start for start, end, _ in parts) / 1e6
+            if ms >= least_ms and ms >= _LEAST_SHARE * (step.end_ns - step.start_ns) / 1e6:
+                yield ms, _hottest(lane, step.start_ns, step.end_ns, parts)
+
+
+def _hottest(
+    lane: Lane, start_ns: int, end_ns: int, parts: list[tuple[int, int, Place | None]]
+) -> Place | None:
+    weights: dict[Place, float] = defaultdict(float)
+    inside = (one for one in lane.samples if start_ns < one.at_ns <= end_ns)
+    for place, weight in chain(
+        ((one.place, float(one.weight_ns)) for one in inside),
+        ((place, 1e-3 * (end - start)) for start, end, place in parts),
+    ):
+        if place is not None:
+            weights[place] += weight
+    return max(weights, key=lambda one: weights[one], default=None)

@@ -1,0 +1,67 @@
+"""Waiting for a connection.
+
+Looks for: requests that wait for a connection of a pool while others are open, for a good part of
+their time.
+Costs: the wait, in each request of the crowd; what they hold meanwhile, others wait for.
+Instead: hold connections for less time (see `held-connection`), or make the pool larger, as far as
+the server's `max_connections` allows: workers x (pool + overflow).
+Misses: pools that nobody recorded; waits in a proxy such as PgBouncer, which look like statements.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from ...model.finding import Finding
+from ...model.trace import POOL_WAIT, Place
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Requests
+
+_SHORTEST_MS: Final = 1.0
+"""Below this it was the way to a free connection."""
+_FEWEST_REQUESTS: Final = 3
+
+
+@rule(
+    id="pool-wait",
+    title="Requests wait for a connection of the pool",
+    needs=("crowd",),
+    threshold=Threshold(0.1, "of the time of requests in a crowd", swept("pool-wait")),
+    fixes=("resize-pool",),
+    in_crowd=True,
+)
+def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """One finding for each pool."""
+    crowd = [one for one in requests if one.seen.open_count > 1]
+    whole_ms = sum(one.wall_ms for one in crowd)
+    waits: dict[str, dict[Place | None, float]] = defaultdict(lambda: defaultdict(float))
+    waited: dict[str, int] = defaultdict(int)
+    for request in crowd:
+        mine: dict[str, float] = defaultdict(float)
+        for piece in request.pieces(POOL_WAIT):
+            pool = str(piece.what or "")
+            ms = (piece.end_ns - piece.start_ns) / 1e6
+            waits[pool][piece.place] += ms
+            mine[pool] += ms
+        for pool, ms in mine.items():
+            waited[pool] += ms >= _SHORTEST_MS
+    for pool, places in waits.items():
+        ms = sum(places.values())
+        if waited[pool] < _FEWEST_REQUESTS or ms < threshold * whole_ms:
+            if waited[pool]:
+                yield Nearly(f"{waited[pool]} requests waited for {pool}")
+            continue
+        place = max(places, key=lambda one: places[one])
+        holder = next((one for one in requests.run.holders if one.pool == pool), None)
+        held = f"; most of the time {holder.route} held them" if holder else ""
+        yield requests.finding(
+            f"{waited[pool]} of {len(crowd)} requests waited for {pool},"
+            f" {ms / len(crowd):,.1f} ms on average{held}.",
+            place,
+            could_save_ms=ms / len(requests),
+            touched=None if holder is None else holder.place,
+            shape=pool,
+            evidence={"pool": pool, "requests_waited": waited[pool], "share": ms / whole_ms},
+        )

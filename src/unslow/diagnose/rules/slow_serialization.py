@@ -1,0 +1,68 @@
+"""An answer that Python encodes.
+
+Looks for: JSON that is made by generic Python code - FastAPI's `jsonable_encoder` where no type is
+declared, `json.dumps` of large values - and takes a good part of the request.
+Costs: computing, on the event loop, for each value of the answer.
+Instead: declare what is returned (`-> list[PostOut]` or `response_model=`): FastAPI then has
+pydantic-core make the bytes. Or let the database make the JSON.
+Misses: encoders that are quick and data that are large: there nothing is to be gained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ...model.finding import Finding
+from ...model.trace import SEGMENTS, SERIALIZATION
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Requests
+
+_SHORTEST_MS: Final = 1.0
+_SLOW_NS_PER_BYTE: Final = 4.0
+"""`json.dumps` takes 5 to 15 ns for a byte, orjson and pydantic-core 1 to 3."""
+
+
+@rule(
+    id="slow-serialization",
+    title="The answer is encoded by slow code",
+    needs=("response",),
+    threshold=Threshold(0.2, "of the request", swept("slow-serialization")),
+    fixes=("fast-json",),
+)
+def slow_serialization(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """At most one finding."""
+    how = _how(requests)
+    ms = requests.segment_ms(SERIALIZATION)
+    share = ms / requests.mean_wall_ms
+    if ms < _SHORTEST_MS or share < threshold:
+        return
+    if how is None:
+        yield Nearly(f"serialization takes {share:.0%}, and a fast encoder does it already")
+        return
+    yield requests.finding(
+        f"{how} takes {ms:,.1f} ms, {share:.0%} of the request.",
+        requests.endpoint,
+        could_save_ms=ms,
+        others_waited_ms=requests.others_waited_ms(SEGMENTS[SERIALIZATION]),
+        evidence={"serialization_ms": ms, "share": share},
+    )
+
+
+def _how(requests: Requests) -> str | None:
+    """Which slow way the answers are encoded by; None for a quick one, and for what is no JSON."""
+    returned = [one.trace.returned for one in requests if one.trace.returned is not None]
+    if returned:
+        if any(one.is_fast for one in returned):
+            return None
+        if any(one.is_typed for one in returned):
+            return "Encoding by way of Python's own objects"
+        return "Encoding values of no declared type"
+    slow = [
+        one.segment_ms(SERIALIZATION) * 1e6 / max(1, one.trace.response_bytes)
+        for one in requests
+        if one.trace.response is not None and one.trace.response.content.endswith("json")
+    ]
+    if not slow or sum(slow) / len(slow) < _SLOW_NS_PER_BYTE:
+        return None
+    return "Encoding by json.dumps, or what works like it,"

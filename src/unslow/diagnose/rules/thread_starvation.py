@@ -1,0 +1,51 @@
+"""Waiting for a worker thread.
+
+Looks for: requests of a crowd that wait for one of the threads in which a framework runs `def`
+endpoints and dependencies; there are 40 by default.
+Costs: the wait, in each request, once per function that is to run in a thread.
+Instead: shorter calls in threads, asynchronous drivers, fewer `def` dependencies; more threads only
+where the database's pool has connections for them.
+Misses: thread pools that the app makes and queues for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ...model.finding import Finding
+from ...model.trace import THREAD_QUEUE
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Requests
+
+_SHORTEST_MS: Final = 2.0
+"""Below this it was the start of a thread, or its turn at the interpreter."""
+_FEWEST_REQUESTS: Final = 3
+
+
+@rule(
+    id="thread-starvation",
+    title="Requests wait for a worker thread",
+    needs=("crowd",),
+    threshold=Threshold(0.1, "of the time of requests in a crowd", swept("thread-starvation")),
+    fixes=("resize-pool",),
+    in_crowd=True,
+)
+def thread_starvation(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """One finding for each route."""
+    crowd = [one for one in requests if one.seen.open_count > 1]
+    waits = [one.segment_ms(THREAD_QUEUE) for one in crowd]
+    waited = [ms for ms in waits if ms >= _SHORTEST_MS]
+    share = sum(waits) / sum(one.wall_ms for one in crowd)
+    if len(waited) < _FEWEST_REQUESTS or share < threshold:
+        if waited:
+            yield Nearly(f"{len(waited)} requests waited for a thread, {share:.0%} of their time")
+        return
+    most = max(one.seen.open_count for one in crowd)
+    yield requests.finding(
+        f"{len(waited)} of {len(crowd)} requests waited for a worker thread,"
+        f" {sum(waits) / len(crowd):,.1f} ms on average, with up to {most} requests at once.",
+        requests.endpoint,
+        could_save_ms=sum(waits) / len(requests),
+        evidence={"requests_waited": len(waited), "share": share, "open_at_once": most},
+    )

@@ -1,0 +1,69 @@
+"""A list without an end.
+
+Looks for: a query without LIMIT, of many rows, that the endpoint answers as one list. Nothing in
+the query or the request bounds it: it grows with the table.
+Costs: rows, objects and bytes that nobody reads, each year more; the process's memory with them.
+Instead: pages by key (`WHERE id > ... ORDER BY id LIMIT ...`), with a largest page; a stream for
+exports.
+Misses: lists that are short today; LIMITs so large that they bound nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from statistics import median
+from typing import Final
+
+from ...model.finding import Finding
+from ...model.trace import HYDRATION, ROWS, SEND, SERIALIZATION, SQL, VALIDATION
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Calls, Requests, is_select
+
+_BOUND: Final = re.compile(r"\bLIMIT\b|\bFETCH (FIRST|NEXT)\b|\bIN \(|= ?ANY ?\(", re.IGNORECASE)
+_BYTES_PER_ROW: Final = 8
+"""A row that is answered takes at least so many."""
+_PAGE_COUNT: Final = 100
+"""The rows of the page that the estimate of what could be saved is made with."""
+
+
+@rule(
+    id="unbounded-list",
+    title="A list has no limit",
+    needs=("statements",),
+    threshold=Threshold(500, "rows per request", swept("unbounded-list")),
+    fixes=("limit-rows",),
+)
+def unbounded_list(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """One finding for each query."""
+    for calls in requests.groups:
+        if not _is_unbound(calls):
+            continue
+        rows = _rows(calls)
+        if rows < threshold:
+            if rows > _PAGE_COUNT:
+                yield Nearly(f"a query without LIMIT brings {rows:,.0f} rows")
+            continue
+        sizes = median(one.trace.response_bytes for one in requests)
+        streamed = sum(one.is_streamed for one in requests) * 2 > len(requests)
+        if streamed or sizes < rows * _BYTES_PER_ROW:
+            yield Nearly(f"{rows:,.0f} rows are fetched, and not answered as one list")
+            continue
+        at_stake = requests.segment_ms(SQL, ROWS, HYDRATION, SERIALIZATION, VALIDATION, SEND)
+        yield requests.finding(
+            f"{rows:,.0f} rows are fetched and answered each time; nothing bounds the list.",
+            calls.place,
+            could_save_ms=at_stake * (1 - _PAGE_COUNT / rows),
+            shape=calls.shape,
+            evidence={"rows": round(rows), "response_bytes": round(sizes)},
+        )
+
+
+def _is_unbound(calls: Calls) -> bool:
+    is_child = any(one.parent >= 0 or one.relationship for _, _, one in calls.statements())
+    return is_select(calls.shape) and not is_child and _BOUND.search(calls.shape) is None
+
+
+def _rows(calls: Calls) -> float:
+    counts = [one.rows_count for _, _, one in calls.statements() if one.rows_count is not None]
+    return median(counts) if counts else 0.0

@@ -1,0 +1,93 @@
+"""Columns that are loaded and not read.
+
+Looks for: queries for whole objects of the ORM of whose columns most, by their bytes, were read on
+no object, in none of the requests that were watched, and that are many or large.
+Costs: bytes from the database, memory, and the building of attributes; large texts and JSON most.
+Instead: select the columns that are read, or `load_only(...)`; `deferred` on the model for what is
+seldom read.
+Misses: rows of Core and of drivers, whose columns are not watched; columns that are read in one
+request of a hundred.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from ...model.finding import Finding
+from ..rule import Nearly, Threshold, rule, swept
+from ..views import Requests, StatementKey
+
+_LEAST_SHARE: Final = 0.5
+_MANY_VALUES: Final = 500
+"""Values that were built for nothing, where they are small."""
+_KEY: Final = "_id"
+"""How columns that belong to relationships end, by nearly everybody's habit: the ORM reads them."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    requests_count: int = 0
+    rows_count: int = 0
+    bytes_by_column: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    read: set[str] = field(default_factory=set)
+
+
+@rule(
+    id="unused-columns",
+    title="Columns are loaded and never read",
+    needs=("usage",),
+    threshold=Threshold(10_000, "bytes per request", swept("unused-columns")),
+)
+def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
+    """One finding for each class and query."""
+    for (entity, key), seen in _seen(requests).items():
+        unread = [one for one in seen.bytes_by_column if one not in seen.read]
+        whole = sum(seen.bytes_by_column.values())
+        wasted = sum(seen.bytes_by_column[one] for one in unread)
+        if not unread or not whole or wasted < _LEAST_SHARE * whole:
+            continue
+        per_request = wasted / seen.requests_count
+        values = len(unread) * seen.rows_count / seen.requests_count
+        if per_request < threshold and values < _MANY_VALUES:
+            yield Nearly(
+                f"{len(unread)} columns of {entity} are not read, {per_request:,.0f} bytes"
+            )
+            continue
+        share = len(unread) / len(seen.bytes_by_column)
+        ms = sum(
+            one.mean_ms(lambda cost: cost.rows + cost.hydration)
+            for one in requests.groups
+            if (one.shape, one.place) == (key.shape, key.place)
+        )
+        yield requests.finding(
+            f"Of {len(seen.bytes_by_column)} columns of {entity} {len(unread)} are never read"
+            f" ({_names(unread)}): {per_request / 1e3:,.1f} kB, {wasted / whole:.0%} of what is"
+            f" loaded, in {seen.rows_count / seen.requests_count:,.0f} rows.",
+            key.place,
+            could_save_ms=ms * share,
+            shape=f"{entity} {key.shape}",
+            evidence={"unread": ", ".join(unread), "bytes": round(per_request)},
+        )
+
+
+def _seen(requests: Requests) -> dict[tuple[str, StatementKey], _Seen]:
+    found: dict[tuple[str, StatementKey], _Seen] = defaultdict(_Seen)
+    for request in requests.watched:
+        for usage in request.trace.usages or ():
+            one = request.trace.statements[usage.statement]
+            seen = found[usage.entity, StatementKey(one.shape, one.place, one.relationship)]
+            seen.requests_count += 1
+            seen.rows_count += usage.rows_count
+            seen.read.update(usage.read_columns)
+            for name, size in zip(usage.columns, usage.columns_bytes, strict=True):
+                if name not in usage.primary_key and not name.endswith(_KEY):
+                    seen.bytes_by_column[name] += size
+    return found
+
+
+def _names(names: list[str]) -> str:
+    told = ", ".join(names[:4])
+    return f"{told}, ..." if len(names) > 4 else told

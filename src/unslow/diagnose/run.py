@@ -1,0 +1,104 @@
+"""All rules over all routes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ..model.finding import BROKE, CLEAN, FOUND, NOT_CHECKED, Finding, Outcome
+from ..model.receipt import Seen
+from ..model.trace import SQL
+from .catalogue import RULES
+from .rule import Nearly, Rule
+from .views import NEEDS, Requests, Run, counts, is_control
+
+LEAST_ROUND_TRIP_MS: Final = 0.05
+"""Of a database on the same machine; what seems quicker was answered by a cache of the driver."""
+_QUICK_SHARE: Final = 0.1
+_FEWEST_ALONE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the rules found, and what became of each on each route."""
+
+    findings: tuple[Finding, ...]
+    """Most that could be saved first."""
+    outcomes: tuple[Outcome, ...]
+
+
+def diagnose(seen: Iterable[Seen], run: Run, rules: Sequence[Rule] = RULES) -> Diagnosis:
+    """Applies rules to the requests of each route."""
+    routes: dict[tuple[str, str], list[Seen]] = defaultdict(list)
+    for one in seen:
+        routes[one.trace.method, one.trace.route].append(one)
+    findings: list[Finding] = []
+    outcomes: list[Outcome] = []
+    for (method, route), mine in routes.items():
+        requests = Requests(method, route, mine, run)
+        calm = Requests(method, route, calm_ones(mine), run)
+        for rule in rules:
+            found, outcome = _apply(rule, requests if rule.in_crowd else calm)
+            findings += found
+            outcomes.append(outcome)
+    quoted = (replace(one, code=run.sources.line(one.place)) for one in findings)
+    return Diagnosis(tuple(sorted(quoted, key=_most_first)), tuple(outcomes))
+
+
+def calm_ones(seen: Sequence[Seen]) -> Sequence[Seen]:
+    """Those that ran alone, where there are enough: beside others all times are longer."""
+    alone = [one for one in seen if one.alone]
+    count = sum(counts(one.trace) and one.trace.usages is None for one in alone)
+    return alone if count >= _FEWEST_ALONE else seen
+
+
+def _apply(rule: Rule, requests: Requests) -> tuple[list[Finding], Outcome]:
+    missing = _missing(rule, requests)
+    if missing:
+        return [], Outcome(rule.id, requests.name, NOT_CHECKED, missing)
+    found: list[Finding] = []
+    nearly: list[str] = []
+    try:
+        for one in rule.apply(requests):
+            if isinstance(one, Nearly):
+                nearly.append(one.says)
+            else:
+                found.append(one)
+    except Exception as error:
+        # A rule that breaks takes nothing but itself along.
+        return [], Outcome(rule.id, requests.name, BROKE, f"{type(error).__name__}: {error}")
+    state = FOUND if found else CLEAN
+    return found, Outcome(rule.id, requests.name, state, "; ".join(nearly))
+
+
+def _missing(rule: Rule, requests: Requests) -> str:
+    if not requests.counted:
+        statuses = sorted({one.trace.status for one in requests.every})
+        return f"no request was answered with a 2xx, but with {', '.join(map(str, statuses))}"
+    reasons = (NEEDS[need](requests) for need in rule.needs)
+    return next(filter(None, reasons), "")
+
+
+def _most_first(finding: Finding) -> tuple[float, str, str]:
+    return -(finding.could_save_ms or 0.0), finding.route, finding.rule
+
+
+def round_trip_ms(seen: Iterable[Seen]) -> float:
+    """What a statement takes that asks for next to nothing: the tenth part that is quickest."""
+    times = []
+    for one in seen:
+        statements = one.trace.statements
+        for lane in one.trace.lanes:
+            times += [
+                (part.end_ns - part.start_ns) / 1e6
+                for part in lane.slices
+                if part.segment == SQL
+                and isinstance(part.what, int)
+                and part.what < len(statements)
+                and not is_control(statements[part.what].shape)
+            ]
+    times.sort()
+    quick = times[int(len(times) * _QUICK_SHARE)] if times else LEAST_ROUND_TRIP_MS
+    return max(LEAST_ROUND_TRIP_MS, quick)

@@ -1,0 +1,13 @@
+"""Which answers are texts: what is parsed, and what can be compressed."""
+
+from __future__ import annotations
+
+from ..model.trace import Response
+
+
+def is_text(response: Response | None) -> bool:
+    """Whether an answer is JSON or another text; an image, an archive, any bytes are not."""
+    if response is None:
+        return False
+    kind = response.content
+    return kind.startswith("text/") or kind.endswith(("json", "xml", "javascript", "csv"))

@@ -1,0 +1,164 @@
+"""What is wrong, as text: the worst in a few lines, and below each endpoint all of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ..model.finding import BROKE, NOT_CHECKED, OTHERS, Finding
+from ..model.report import Endpoint, Report
+from .columns import GAP
+from .lines import flow, one_line, sentence, shorten, shorten_text
+from .numbers import counted, milliseconds
+from .page import MARGIN, Page, title
+from .places import place_texts
+
+ROUND_TRIPS_MS: Final = (1, 5)
+"""Beside the one that was measured: of a database in the same and in the next data centre."""
+_WORST_COUNT: Final = 5
+_FINDINGS_COUNT: Final = 5
+"""Of one endpoint, where not everything is told."""
+_AMOUNT_WIDTH: Final = 9
+
+
+def worst(report: Report, page: Page) -> Iterator[Text]:
+    """The findings with most at stake, one line each; a line that says so where there are none."""
+    findings = [one for one in report.findings if not one.accepted]
+    counts = {_name(one): one.requests_count for one in report.endpoints}
+    findings.sort(key=lambda one: -one.at_stake_ms(counts[one.route]))
+    if all(one.requests_counted is None for one in report.endpoints):
+        return
+    if not findings:
+        yield Text()
+        yield from sentence(_nothing(report), page.width)
+        return
+    routes = len({one.route for one in findings})
+    yield from title(
+        f"{counted(len(findings), 'finding')} on {counted(routes, 'route')};"
+        " what a request could save at most"
+    )
+    told = page.first(findings, _WORST_COUNT)
+    for one in told:
+        first = f"{'':{MARGIN}}{_amount(one):>{_AMOUNT_WIDTH}}  "
+        items = [
+            Text(one.rule, "bold yellow"),
+            *page.items(one.route, _waited(one), place=one.place, brief=True),
+        ]
+        yield from flow(items, page.width, first=first, indent=len(first))
+    if len(told) < len(findings):
+        yield Text(f"{'':{MARGIN}}{len(findings) - len(told)} more stand below their endpoints")
+
+
+def _waited(finding: Finding) -> str:
+    waited_ms = finding.others_waited_ms or 0.0
+    return f"others waited {milliseconds(waited_ms)}" if waited_ms >= 1 else ""
+
+
+def _name(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.route or '(no route)'}"
+
+
+def _nothing(report: Report) -> str:
+    checked = sum(1 for one in report.endpoints if one.requests_counted)
+    left = len(report.endpoints) - checked
+    text = f"Nothing was found on {counted(checked, 'route')}."
+    return f"{text} {counted(left, 'route')} had no answer that counts." if left else text
+
+
+def _amount(finding: Finding) -> str:
+    return "" if finding.could_save_ms is None else milliseconds(finding.could_save_ms)
+
+
+def findings_of(endpoint: Endpoint, page: Page) -> Iterator[Text]:
+    """The findings of an endpoint, most at stake first."""
+    told = page.first([one for one in endpoint.findings if not one.accepted], _FINDINGS_COUNT)
+    for one in told:
+        yield Text()
+        yield from _finding(one, page)
+    accepted = sum(1 for one in endpoint.findings if one.accepted)
+    left = len(endpoint.findings) - accepted - len(told)
+    rest = [counted(left, "more finding")] if left else []
+    rest += [f"{counted(accepted, 'finding')} accepted in the baseline file"] if accepted else []
+    if rest:
+        yield from flow(rest, page.width, first=" " * MARGIN, indent=MARGIN)
+
+
+def _finding(finding: Finding, page: Page) -> Iterator[Text]:
+    yield _first_line(finding, page)
+    indent = " " * 2 * MARGIN
+    yield from sentence(finding.says, page.width, first=indent, indent=len(indent))
+    if finding.code and finding.place is not None:
+        number = f"{finding.place.line:>{3 * MARGIN}} │ "
+        code = shorten(one_line(finding.code), page.width - cell_len(indent + number))
+        yield Text.assemble(indent, (number, "dim"), code)
+    if finding.touched is not None and finding.touched != finding.place:
+        touched = page.items(place=finding.touched)
+        yield from flow(
+            ["caused by", *touched], page.width, first=indent, indent=len(indent), separator=" "
+        )
+    yield from flow(_last_items(finding), page.width, first=indent, indent=len(indent))
+
+
+def _first_line(finding: Finding, page: Page) -> Text:
+    """Rule and place at the left, what is at stake at the right."""
+    right = _stake(finding)
+    left = Text.assemble(" " * MARGIN, (finding.rule, "bold yellow"))
+    room = page.width - left.cell_len - GAP - (cell_len(right) + GAP if right else 0)
+    if finding.place is not None:
+        texts = place_texts(finding.place, page.folder, brief=True)
+        place = next((one for one in texts if cell_len(one) <= room), texts[-1])
+        left.append("  ")
+        left.append_text(shorten_text(Text(one_line(place)), max(1, room)))
+    if not right:
+        return left
+    gap = max(GAP, page.width - left.cell_len - cell_len(right))
+    return Text.assemble(left, " " * gap, (right, "bold"))
+
+
+def _stake(finding: Finding) -> str:
+    if finding.could_save_ms is None:
+        return ""
+    who = " for others" if finding.saves_for == OTHERS else ""
+    return f"could save {milliseconds(finding.could_save_ms)}{who}"
+
+
+def _last_items(finding: Finding) -> Sequence[str]:
+    items = []
+    if finding.round_trips:
+        curve = [
+            f"{milliseconds(finding.could_save_at_ms(trip) or 0.0)} at {trip} ms"
+            for trip in ROUND_TRIPS_MS
+        ]
+        items.append(f"with a slower network {', '.join(curve)} of round trip")
+    return [*items, finding.id]
+
+
+def verdict(endpoint: Endpoint) -> str:
+    """What to say of an endpoint without findings: that nothing was found, or looked for."""
+    if endpoint.requests_counted is None or any(not one.accepted for one in endpoint.findings):
+        return ""
+    return "nothing found" if endpoint.requests_counted else "not checked"
+
+
+def not_looked_at(report: Report, page: Page) -> Iterator[Text]:
+    """The routes that no rule could judge, and the rules that could not judge all others."""
+    left = [one for one in report.outcomes if one.state in (NOT_CHECKED, BROKE)]
+    if not left:
+        return
+    yield from title("Not looked at")
+    uncounted = {_name(one) for one in report.endpoints if not one.requests_counted}
+    for route in sorted(uncounted):
+        why = next((one.why for one in left if one.route == route), "")
+        yield from sentence(f"{route}: {why}", page.width, first=" " * MARGIN, indent=2 * MARGIN)
+    whys: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in left:
+        if one.route not in uncounted:
+            whys[one.state, one.why].add(one.rule)
+    for (state, why), rules in whys.items():
+        broke = "broke: " if state == BROKE else ""
+        text = f"{', '.join(sorted(rules))}: {broke}{why}"
+        yield from sentence(text, page.width, first=" " * MARGIN, indent=2 * MARGIN)
