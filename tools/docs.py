@@ -1,10 +1,10 @@
-"""Makes again what the docs hold of the program: the page of settings and the blocks of output."""
+"""Makes again what the docs hold of the program: settings, rules, and the blocks of output."""
 
 import sys
 
 from unslow.settings import SETTINGS, Setting
 
-from . import ROOT
+from . import ROOT, rules
 from .blocks import OUTPUT, blocks, output, pages, write
 
 SETTINGS_PAGE = ROOT / "docs" / "settings.md"
@@ -51,8 +51,9 @@ def settings_page() -> str:
 
 
 def main() -> None:
-    """Write the page of settings and run the command of every block."""
+    """Write the page of settings and those of the rules, and run the command of every block."""
     SETTINGS_PAGE.write_text(settings_page())
+    rules.main()
     printed = {}
     for command in {block.command: None for page in pages() for block in blocks(page)}:
         print(f"running {command}", file=sys.stderr)

@@ -1,4 +1,8 @@
-"""Find out why your Python API is slow - with the fix already tried."""
+"""Find out why your Python API is slow - with the fix already tried.
+
+PYTEST_DONT_REWRITE: pytest would rewrite the assertions of each module of a package that has a
+plugin of its own, and complains of those that were imported before, as the agent's are.
+"""
 
 from typing import TypeVar
 

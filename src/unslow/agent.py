@@ -29,10 +29,14 @@ from .record.probe import Probes
 from .record.recorder import log, recorder
 from .settings import Settings, load
 from .wire import (
+    ARM,
+    ARMS_VARIABLE,
     BYE,
+    DISARM,
     FLUSH,
     HEALTH,
     HELLO,
+    KEYS,
     PROTOCOL,
     SERVED,
     SERVING,
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
     # Every Python process of a command imports this module, before any line of its own. What is not
     # needed then comes later: asyncio brings ssl, which gevent must find not yet imported.
     from .model.codec import Packed
+    from .record.arms import Arms
     from .record.middleware import Receive, Scope, Send
     from .store import StoreWriter
 
@@ -82,6 +87,8 @@ class Shelf:
 
         from .store import Batch, StoreFormatError, StoreUnusableError, StoreWriter
 
+        if recorder.record_values:
+            self._put_requests()
         batch = Batch(traces, stalls)
         self.ring.add(batch)
         self.traces_count += len(traces)
@@ -97,6 +104,18 @@ class Shelf:
             recorder.cover("store", "off", f"memory only: {error}")
             self._tell("store", str(error))
             self.close()
+
+    def _put_requests(self) -> None:
+        """Writes what clients have sent into a file of its own, readable by its owner only."""
+        from .record.exchanges import exchanges, part_file, write_part
+
+        exchanges.begun.clear()
+        if kept := exchanges.take():
+            try:
+                write_part(part_file(self._folder, self._run), kept)
+            except OSError as error:
+                exchanges.is_keeping = False
+                self._tell("store", f"The requests with their values cannot be kept: {error}.")
 
     def close(self) -> None:
         """Closes the file."""
@@ -147,6 +166,8 @@ class Agent:
         self._ends_in = 0
         """The process at whose end `end` is called."""
         self._threads: Threads | None = None
+        self._arms: Arms | None = None
+        """Only where a check has started the app."""
 
     def start(self) -> None:
         """Starts recording and says hello."""
@@ -154,6 +175,10 @@ class Agent:
         LANE.set(None)
         recorder.slices_per_trace = self._settings.slices_per_trace
         recorder.record_values = self._settings.record_values
+        if recorder.record_values:
+            from .record.exchanges import exchanges
+
+            exchanges.is_counting = exchanges.is_keeping = True
         _include_own(self._settings.own)
         recorder.on_first = self._first_trace
         recorder.on_app = self.serving
@@ -172,12 +197,18 @@ class Agent:
         # It may be about to start a probe.
         self.wait_for_starter()
         self._hook.uninstall()
+        if self._arms is not None:
+            self._arms.disarm()
         self._probes.stop()
         self._patches.undo()
         lanes = sys.modules.get(f"{__package__}.record.lanes")
         if lanes is not None:
             lanes.unwatch_all()
         self.end()
+        if recorder.record_values:
+            from .record.exchanges import exchanges
+
+            exchanges.stop()
         atexit.unregister(self.end)
         recorder.coverage.clear()
 
@@ -316,7 +347,34 @@ class Agent:
     def _listen(self) -> None:
         if self._wire is not None:
             answers = {HEALTH: self._health, FLUSH: self._flushed, TRACES: self._traces}
-            self._wire.listen(answers)
+            if not os.environ.get(ARMS_VARIABLE):
+                self._wire.listen(answers)
+                return
+            from .record.arms import Arms
+
+            self._arms = Arms()
+            self._wire.listen(
+                answers | {ARM: self._arm, DISARM: self._disarm, KEYS: self._keys},
+                gone=self._arms.disarm,
+            )
+
+    def _arm(self, asked: Message) -> Message:
+        if self._arms is not None:
+            self._arms.arm(str(asked.get("switch")))
+        return {}
+
+    def _disarm(self, asked: Message) -> Message:
+        switch = asked.get("switch")
+        if self._arms is not None:
+            self._arms.disarm(None if switch is None else str(switch))
+        return {}
+
+    def _keys(self, asked: Message) -> Message:
+        # Only here: it looks into SQLAlchemy, which the app may not have.
+        from .record.keys import database_hosts, keys
+
+        hosts = asked.get("hosts")
+        return {"hosts": database_hosts(), "keys": {} if hosts is None else keys(hosts)}
 
     def _health(self, _: Message) -> Message:
         threads = self._threads

@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import __version__
-from .diagnose.run import Diagnosis, calm_ones, diagnose, round_trip_ms
+from .diagnose.run import LEAST_ROUND_TRIP_MS, Diagnosis, calm_ones, diagnose, round_trips_ms
 from .diagnose.sources import Sources
 from .diagnose.views import Run, counts
+from .model.checked import Checked, checked_of
 from .model.finding import Finding
 from .model.receipt import Seen
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
@@ -28,6 +29,7 @@ from .record.receipt import receipt_of
 from .store import Recorded, StoreMissingError, reading
 
 _RUNS_TOLD: Final = 5
+_CLEARED_WITHIN_NS: Final = 10_000_000
 _AT_ONCE_S: Final = 60.0
 """A run that ended longer ago was on a machine whose load is no longer known."""
 
@@ -59,8 +61,12 @@ def report_of_store(
         found = [name for name in runs if name.startswith(run or "")]
         if not found:
             raise StoreMissingError(_no_such_run(folder, run, runs))
-        recorded = reader.run(found[-1], newest_count)
-    return report_of(recorded, target=target, on_progress=on_progress)
+        text = reader.check(found[-1])
+        checked = None if text is None else checked_of(text)
+        # All of a check belongs together, and it is bounded.
+        recorded = reader.run(found[-1], newest_count if checked is None else None)
+    name = target or ("" if checked is None else checked.target)
+    return report_of(recorded, target=name, checked=checked, on_progress=on_progress)
 
 
 def _no_such_run(folder: Path, run: str | None, runs: Sequence[str]) -> str:
@@ -81,66 +87,135 @@ def report_of(
     recorded: Sequence[Recorded],
     *,
     target: str = "",
+    checked: Checked | None = None,
     on_progress: Callable[[float], None] | None = None,
 ) -> Report:
     """The report of what one or more processes recorded."""
+    if checked is not None:
+        recorded = _measured(recorded, checked)
+    tell = _Progress(sum(len(one.traces) for one in recorded), on_progress)
+    looked = looked_at(recorded, checked, tell.one)
+    seen, run = looked.seen, looked.run
+    diagnosis = diagnose(seen, run)
+    endpoints = _with_findings(endpoints_of(_timed(seen)), seen, run, diagnosis)
+    tell.end()
+    now = time.time()
+    processes = [one.process for one in recorded]
+    return Report(
+        target=target,
+        created=_moment(now),
+        recorded=_moment(looked.recorded_at),
+        unslow=__version__,
+        machine=_machine(processes, at_once=now - looked.recorded_at < _AT_ONCE_S),
+        endpoints=endpoints,
+        coverage=run.coverage,
+        blocked=run.blocked,
+        holders=run.holders,
+        processes_count=len(recorded),
+        traces_count=len(seen),
+        dropped_traces_count=sum(process.dropped_traces_count for process in processes),
+        notes=_notes(endpoints, recorded),
+        outcomes=diagnosis.outcomes,
+        checked=checked,
+        round_trip_ms=run.round_trip_ms,
+    )
+
+
+class LookedAt(NamedTuple):
+    """What was worked out of a run, ready to be judged."""
+
+    seen: tuple[Seen, ...]
+    run: Run
+    recorded_at: float
+    """When the last request began, in seconds since 1970."""
+
+
+def looked_at(
+    recorded: Sequence[Recorded],
+    checked: Checked | None = None,
+    on_step: Callable[[], None] = lambda: None,
+) -> LookedAt:
+    """Works out the receipts of all requests, and who waited for whom.
+
+    Args:
+        recorded: What the processes of a run recorded.
+        checked: What a check has sent, where the run is one.
+        on_step: Called twice for each request.
+    """
     seen: list[Seen] = []
     blocked: list[Blocked] = []
     holders: list[Holder] = []
-    tell = _Progress(sum(len(one.traces) for one in recorded), on_progress)
     for one in recorded:
         traces = one.traces
         cost = one.process.slice_cost_ns
         receipts = []
         for trace in traces:
             receipts.append(kept_of(receipt_of(trace, cost)))
-            tell.one()
+            on_step()
         ledger = LoopLedger(traces, one.stalls)
         waits = []
         for index in range(len(traces)):
             waits.append(ledger.waited(index))
-            tell.one()
+            on_step()
         rows = zip(traces, receipts, waits, _alone(traces), _open_counts(traces), strict=True)
         seen.extend(Seen(*row, slice_cost_ns=cost) for row in rows)
         blocked.extend(ledger.blocked(waits))
         holders.extend(pool_holders(traces, receipts))
-    now = time.time()
-    recorded_at = max((trace.started_at for one in recorded for trace in one.traces), default=now)
-    found_blocked, found_holders = merged_blocked(blocked), merged_holders(holders)
-    coverage = _coverage(recorded)
-    trip_ms = round_trip_ms(calm_ones(seen))
-    run = Run(trip_ms, coverage, found_blocked, found_holders, Sources(recorded_at))
-    diagnosis = diagnose(seen, run)
-    timed = [one for one in seen if one.trace.usages is None]
-    endpoints = _with_findings(endpoints_of(timed or seen), seen, diagnosis)
-    tell.end()
-    processes = [one.process for one in recorded]
-    return Report(
-        target=target,
-        created=_moment(now),
-        recorded=_moment(recorded_at),
-        unslow=__version__,
-        machine=_machine(processes, at_once=now - recorded_at < _AT_ONCE_S),
-        endpoints=endpoints,
-        coverage=coverage,
-        blocked=found_blocked,
-        holders=found_holders,
-        processes_count=len(recorded),
-        traces_count=len(seen),
-        dropped_traces_count=sum(process.dropped_traces_count for process in processes),
-        notes=_notes(endpoints, recorded),
-        outcomes=diagnosis.outcomes,
-        round_trip_ms=trip_ms,
+    last = max((one.trace.started_at for one in seen), default=time.time())
+    trips_ms = round_trips_ms(calm_ones(seen))
+    run = Run(
+        round_trip_ms=min(trips_ms.values(), default=LEAST_ROUND_TRIP_MS),
+        round_trips_ms=trips_ms,
+        coverage=_coverage(recorded),
+        blocked=merged_blocked(blocked),
+        holders=merged_holders(holders),
+        sources=Sources(last),
+        also_counted=frozenset() if checked is None else checked.also_counted,
+    )
+    return LookedAt(tuple(seen), run, last)
+
+
+def _timed(seen: Sequence[Seen]) -> Sequence[Seen]:
+    """Without the requests that were watched, of each route that was asked without it too."""
+    routes = {(one.trace.method, one.trace.route) for one in seen if one.trace.usages is None}
+    return [
+        one
+        for one in seen
+        if one.trace.usages is None or (one.trace.method, one.trace.route) not in routes
+    ]
+
+
+def _measured(recorded: Sequence[Recorded], checked: Checked) -> tuple[Recorded, ...]:
+    """Without the requests that warmed up, of each route that was asked again later."""
+    since = checked.measured_since
+    routes = {
+        (one.method, one.route)
+        for each in recorded
+        for one in each.traces
+        if one.started_at >= since
+    }
+    return tuple(
+        each._replace(
+            traces=tuple(
+                one
+                for one in each.traces
+                if (one.started_at >= since or (one.method, one.route) not in routes)
+                and f"{one.method} {one.route}" not in checked.own_routes
+            )
+        )
+        for each in recorded
     )
 
 
 def _with_findings(
-    endpoints: Sequence[Endpoint], seen: Sequence[Seen], diagnosis: Diagnosis
+    endpoints: Sequence[Endpoint], seen: Sequence[Seen], run: Run, diagnosis: Diagnosis
 ) -> tuple[Endpoint, ...]:
     findings: dict[str, list[Finding]] = defaultdict(list)
     for finding in diagnosis.findings:
         findings[finding.route].append(finding)
-    counted = Counter((one.trace.method, one.trace.route) for one in seen if counts(one.trace))
+    counted = Counter(
+        (one.trace.method, one.trace.route) for one in seen if counts(one.trace, run.also_counted)
+    )
     return tuple(
         replace(
             one,
@@ -176,7 +251,11 @@ def _moment(seconds: float) -> str:
 
 
 def _alone(traces: Sequence[Trace]) -> list[bool]:
-    """For each trace, whether no other of its process was open meanwhile."""
+    """For each trace, whether no other of its process was open meanwhile.
+
+    What an app clears away right behind a response does not count: a client that asks one thing
+    after the other meets it each time.
+    """
     order = sorted(range(len(traces)), key=lambda index: traces[index].start_ns)
     alone = [True] * len(traces)
     latest_end = latest = -1
@@ -184,8 +263,10 @@ def _alone(traces: Sequence[Trace]) -> list[bool]:
         trace = traces[index]
         if trace.start_ns < latest_end:
             alone[index] = alone[latest] = False
-        if trace.end_ns > latest_end:
-            latest_end, latest = trace.end_ns, index
+        is_soon_over = trace.end_ns - trace.response_end_ns < _CLEARED_WITHIN_NS
+        end = trace.response_end_ns if is_soon_over else trace.end_ns
+        if end > latest_end:
+            latest_end, latest = end, index
     return alone
 
 

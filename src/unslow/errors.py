@@ -54,6 +54,10 @@ class TargetError(UnslowError):
     """MODULE:APP does not name what it must: a module, a colon and an attribute."""
 
 
+class OutputError(UnslowError):
+    """A report cannot be written to the file that was named."""
+
+
 class PortError(UnslowError):
     """The address that the app is to be served at cannot be had."""
 

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from .errors import SettingError
 
-Value = bool | int | float | str | tuple[str, ...]
+Value = bool | int | float | str | tuple[str, ...] | dict[str, tuple[object, ...]]
 
 _MIB: Final = 1024 * 1024
 _WANTED: Final[Mapping[type, str]] = {
@@ -16,6 +16,7 @@ _WANTED: Final[Mapping[type, str]] = {
     float: "a number",
     str: "a text",
     tuple: "a list of texts",
+    dict: "a table of lists, such as user_id = [1, 2]; in a variable as JSON",
 }
 _WORDS: Final = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -98,6 +99,21 @@ class Settings:
         ),
     )
 
+    baseline: str = field(
+        default="unslow-baseline.json",
+        metadata=_row(
+            "The file of accepted findings, relative to the current folder; unslow check --accept"
+            " writes it."
+        ),
+    )
+    values: dict[str, tuple[object, ...]] = field(
+        default_factory=dict,
+        metadata=_row(
+            "Values for the parameters of the app's routes, by name, for `unslow check`: a table"
+            " `[tool.unslow.values]`."
+        ),
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -162,7 +178,7 @@ def _from_file(path: str) -> Iterator[tuple[str, Any]]:
                 f"[tool.unslow] in {path} sets {name!r}, which is no setting;"
                 f" there are {', '.join(known)}. Correct the name, or take the line out."
             )
-        value = tuple(given) if isinstance(given, list) else given
+        value = _tupled(given)
         yield name, _checked(known[name], value, f"{name} in [tool.unslow] of {path}")
 
 
@@ -195,11 +211,26 @@ def _parsed(setting: Setting, text: str) -> Value:
     try:
         if kind is bool:
             return _WORDS.get(text.lower(), text)
+        if kind is dict:
+            import json
+
+            return cast(Value, _tupled(json.loads(text)))
         if kind is tuple:
             return tuple(part.strip() for part in text.split(",") if part.strip())
-        return kind(text)
+        return cast(Value, cast(Any, kind)(text))
     except ValueError:
         return text
+
+
+def _tupled(given: object) -> object:
+    """Lists as tuples, also those in a table; a single value in a table is a list of one."""
+    if isinstance(given, list):
+        return tuple(given)
+    if isinstance(given, dict):
+        return {
+            name: tuple(one) if isinstance(one, list) else (one,) for name, one in given.items()
+        }
+    return given
 
 
 def _checked(setting: Setting, value: object, source: str) -> object:

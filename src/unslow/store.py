@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS batches (
     count INTEGER NOT NULL, packed BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS batches_process ON batches (process);
+CREATE TABLE IF NOT EXISTS checks (run TEXT PRIMARY KEY, facts TEXT NOT NULL);
 """
 
 
@@ -165,6 +166,20 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
             "Give a folder that can be written: --folder PATH or UNSLOW_FOLDER=PATH."
         ) from error
     return connection
+
+
+def write_check(folder: Path, run: str, facts: str) -> None:
+    """Notes on a run that it is a check, and what that has sent.
+
+    Raises:
+        StoreUnusableError, StoreFormatError: as `open_for_writing` does.
+    """
+    connection = open_for_writing(folder)
+    try:
+        with connection:
+            connection.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (run, facts))
+    finally:
+        connection.close()
 
 
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
@@ -299,6 +314,11 @@ class StoreReader:
             return ()
         rows = self._connection.execute("SELECT run FROM processes GROUP BY run ORDER BY min(id)")
         return tuple(row[0] for row in rows)
+
+    def check(self, run: str) -> str | None:
+        """What the check has sent that a run is; None where it is no check."""
+        row = self._connection.execute("SELECT facts FROM checks WHERE run = ?", (run,)).fetchone()
+        return None if row is None else str(row[0])
 
     def traces_count(self, run: str) -> int:
         """How many traces a run has."""

@@ -22,6 +22,8 @@ PROTOCOL: Final = 1
 """Counts up when an agent of before would misunderstand a tool of after, or the other way round."""
 
 ADDRESS_VARIABLE: Final = "UNSLOW_WIRE"
+ARMS_VARIABLE: Final = "UNSLOW_ARMS"
+"""Set by a check for the app that it starts itself: only there an agent has arms."""
 SECRET_VARIABLE: Final = "UNSLOW_WIRE_SECRET"  # noqa: S105  # the name of a variable, not a secret
 
 HELLO: Final = "hello"
@@ -41,8 +43,10 @@ FLUSH: Final = "flush"
 TRACES: Final = "traces"
 """Asks for the traces since a position; the answer carries them packed, and the last position."""
 ARM: Final = "arm"
-"""Switches a fix on; an agent in production has no arms and refuses."""
+"""Switches something on, `switch` says what; an agent in production has no arms and refuses."""
 DISARM: Final = "disarm"
+KEYS: Final = "keys"
+"""Asks for keys of the app's tables, of databases at `hosts`; the answer names all hosts."""
 
 Message = dict[str, Any]
 Answer = Callable[[Message], Message]
@@ -173,13 +177,18 @@ class Connection:
                 return False
             return True
 
-    def listen(self, answers: Mapping[str, Answer]) -> None:
-        """Starts a thread that answers the tool, until one of the two is gone."""
+    def listen(self, answers: Mapping[str, Answer], gone: Callable[[], None] | None = None) -> None:
+        """Starts a thread that answers the tool, until one of the two is gone.
+
+        Args:
+            answers: By the type of a message, what makes the fields of its answer.
+            gone: Called at the end, on that thread.
+        """
         threading.Thread(
-            target=self._listen, args=(answers,), name="unslow-wire", daemon=True
+            target=self._listen, args=(answers, gone), name="unslow-wire", daemon=True
         ).start()
 
-    def _listen(self, answers: Mapping[str, Answer]) -> None:
+    def _listen(self, answers: Mapping[str, Answer], gone: Callable[[], None] | None) -> None:
         unpacker = Unpacker()
         try:
             while (ours := self._ours()) is not None and (data := ours.recv(65536)):
@@ -189,6 +198,8 @@ class Connection:
             pass
         with self._sending:
             self._drop()
+        if gone is not None:
+            gone()
 
     def _answer(self, answers: Mapping[str, Answer], message: Message) -> None:
         kind = message["type"]

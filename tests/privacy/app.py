@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import count
 from typing import Annotated
 
 from fastapi import Body, Cookie, FastAPI, Header, HTTPException, Request
@@ -26,6 +27,7 @@ class Note(Base):
 
 engine = create_async_engine(os.environ["PRIVATE_DATABASE_URL"])
 app = FastAPI()
+numbers = count(1_000)
 
 
 class PrivateError(Exception):
@@ -49,9 +51,14 @@ async def everywhere(
     if [name, token, x_token, session_token, body["token"]] != wanted:
         raise HTTPException(400)
     async with AsyncSession(engine) as session:
-        found = await session.scalar(select(Note).where(Note.words == SECRET))
+        # What rules find: the same question twice, and a text that is another one each time.
+        for _ in range(2):
+            found = await session.scalar(select(Note).where(Note.words == SECRET))
         literal = await session.scalar(
-            text(f"SELECT id FROM notes WHERE words = '{SECRET}' /* {SECRET} */ -- {SECRET}")
+            text(
+                f"SELECT id FROM notes WHERE words = '{SECRET}' AND id <> {next(numbers)}"
+                f" /* {SECRET} */ -- {SECRET}"
+            )
         )
     return {"found": found is not None and literal is not None}
 

@@ -11,8 +11,11 @@ import click
 
 from .. import __version__
 from ..errors import UnslowError
+from .check import check
 from .demo import demo
+from .explain import explain
 from .report import report
+from .rules import rules
 from .run import run
 
 _ENDED_BY_CTRL_C: Final = 130
@@ -67,5 +70,5 @@ def command() -> None:
     """The command `unslow`."""
 
 
-for one in (demo, run, report):
+for one in (demo, run, check, report, explain, rules):
     command.add_command(one)

@@ -134,7 +134,7 @@ class Child:
                 setsigdef=_GIVEN_BACK,
             )
         except OSError as error:
-            raise CommandError(_why_not(arguments[0], error)) from error
+            raise CommandError(why_not_started(arguments[0], error)) from error
 
     def wait(self, timeout_s: float) -> int | None:
         """Hands signals on until the command ends or the time is over.
@@ -198,7 +198,8 @@ def _send(process_id: int, number: int) -> None:
         os.kill(process_id, number)
 
 
-def _why_not(program: str, error: OSError) -> str:
+def why_not_started(program: str, error: OSError) -> str:
+    """Why a command cannot be started, and what to do."""
     if isinstance(error, FileNotFoundError):
         return f"There is no command {program!r}. Write it as your shell would find it."
     if isinstance(error, PermissionError):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -21,10 +20,11 @@ from ..errors import CommandLineMissingError, DemoError, UnslowError
 from ..report.progress import progress
 from ..settings import Settings, load
 from ..store import StoreFormatError, StoreUnusableError
-from .demo_app import TARGET, DemoApp, serving
-from .ending import Ended, Ending
+from .app_process import AppProcess
+from .demo_app import STARTS_WITHIN_S, TARGET, serving
+from .ending import Ended, Ending, cancelling
 from .recording import Recording
-from .reporting import requests_kept, show_report
+from .reporting import Form, report_command, say_what_is_kept, show_report
 
 if TYPE_CHECKING:
     from ..demo.traffic import Request
@@ -94,11 +94,10 @@ def demo(
             show_report(
                 recording.folder,
                 recording.run,
-                newest_count=settings.report_traces,
+                settings,
                 target=TARGET,
-                as_json=as_json,
+                form=Form("json" if as_json else "text", everything=everything),
                 on_stdout=True,
-                everything=everything,
             )
         except Ended as stopped:
             if not _say_what_is_kept(recording, is_kept):
@@ -278,7 +277,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextmanager
-def _served(url: str, recording: Recording, ending: Ending) -> Iterator[DemoApp]:
+def _served(url: str, recording: Recording, ending: Ending) -> Iterator[AppProcess]:
     """The demo's app, recorded as `unslow run` would record it."""
     from ..demo.stub import start_stub
 
@@ -293,11 +292,11 @@ def _served(url: str, recording: Recording, ending: Ending) -> Iterator[DemoApp]
         with serving(environment) as app:
             ending.release()
             with progress("Starting the app"):
-                app.wait_until_it_answers()
+                app.wait_until_it_answers(STARTS_WITHIN_S)
             yield app
 
 
-def _send_traffic(url: str, app: DemoApp, share: float, ending: Ending) -> str:
+def _send_traffic(url: str, app: AppProcess, share: float, ending: Ending) -> str:
     """Asks every endpoint, alone and together with others.
 
     Returns:
@@ -326,20 +325,7 @@ def _send_traffic(url: str, app: DemoApp, share: float, ending: Ending) -> str:
     )
 
 
-def _cancelling() -> Callable[[], object]:
-    """What cancels the running task, also from a signal's handler."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel() -> None:
-        # The loop may just have been closed: then all is done that was to be cancelled.
-        with suppress(RuntimeError):
-            if task is not None:
-                loop.call_soon_threadsafe(task.cancel)
-
-    return cancel
-
-
-def _why_failed(url: str, app: DemoApp) -> str:
+def _why_failed(url: str, app: AppProcess) -> str:
     import psycopg
 
     try:
@@ -351,7 +337,7 @@ def _why_failed(url: str, app: DemoApp) -> str:
 
 
 def _send_round(
-    app: DemoApp, requests: Sequence[Request], users: int, words: str, ending: Ending
+    app: AppProcess, requests: Sequence[Request], users: int, words: str, ending: Ending
 ) -> Counter[str]:
     """Sends some of the traffic; what went wrong, and how often."""
     from ..demo.traffic import send
@@ -361,7 +347,7 @@ def _send_round(
         def told(route: str, share: float) -> None:
             if not route:
                 # The first word, from the task that all others are part of.
-                ending.call_instead(_cancelling())
+                ending.call_instead(cancelling())
             app.check()
             update(share)
 
@@ -381,7 +367,7 @@ def _send_round(
     return wrong
 
 
-def _keep(app: DemoApp, url: str, plan: _Plan, ending: Ending) -> Ended:
+def _keep(app: AppProcess, url: str, plan: _Plan, ending: Ending) -> Ended:
     """Leaves everything as it is until Ctrl-C.
 
     Raises:
@@ -403,26 +389,12 @@ def _keep(app: DemoApp, url: str, plan: _Plan, ending: Ending) -> Ended:
 
 
 def _say_what_is_kept(recording: Recording, is_kept: bool) -> bool:
-    """Says how to see what was recorded before the demo came to its end; whether there is any."""
-    count = requests_kept(recording.folder, recording.run) if is_kept else 0
-    if count:
-        click.echo(
-            f"unslow: {count:,} requests were recorded until then; see them with:"
-            f" {_report_command(recording)}",
-            err=True,
-        )
-    return bool(count)
+    return is_kept and say_what_is_kept(recording.folder, recording.run, load().folder)
 
 
 def _say_what_is_next(recording: Recording, is_kept: bool) -> None:
     if is_kept:
+        more = report_command(recording.folder, load().folder)
         click.echo(
-            f"unslow: more of it: {_report_command(recording)} --all; your own app:"
-            " unslow run MODULE:APP",
-            err=True,
+            f"unslow: more of it: {more} --all; your own app: unslow check MODULE:APP", err=True
         )
-
-
-def _report_command(recording: Recording) -> str:
-    is_usual = str(recording.folder) == os.path.abspath(load().folder)
-    return "unslow report" if is_usual else f"unslow report --folder {recording.folder}"

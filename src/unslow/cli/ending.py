@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -23,6 +25,19 @@ class Ended(KeyboardInterrupt):
     def exit_code(self) -> int:
         """As a shell counts: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
+
+
+def cancelling() -> Callable[[], object]:
+    """What cancels the running task, also from a signal's handler."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        # The loop may just have been closed: then all is done that was to be cancelled.
+        with suppress(RuntimeError):
+            if task is not None:
+                loop.call_soon_threadsafe(task.cancel)
+
+    return cancel
 
 
 class Ending:

@@ -91,6 +91,10 @@ class Recording:
             "UNSLOW_RECORD_VALUES": str(self._record_values).lower(),
         }
 
+    def serving_peers(self) -> tuple[Peer, ...]:
+        """The processes that serve an app and are there."""
+        return tuple(peer for peer in self.listener.peers() if peer in self._served)
+
     def traces_so_far(self) -> int:
         """The requests that were recorded by now, as the processes tell when they are asked."""
         counts = dict(self._traces_counts)

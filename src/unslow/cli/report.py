@@ -7,14 +7,11 @@ from pathlib import Path
 import click
 
 from ..settings import load
-from .reporting import show_report
+from .reporting import form_of, form_options, show_report
 
 
 @click.command()
-@click.option(
-    "--all", "everything", is_flag=True, help="Give each endpoint its bar, and more lines below it."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@form_options
 @click.option(
     "--run",
     metavar="RUN",
@@ -32,24 +29,26 @@ from .reporting import show_report
     "--folder", type=click.Path(file_okay=False), help="Folder with the traces.  [default: .unslow]"
 )
 def report(
-    everything: bool,
+    written: str | None,
     as_json: bool,
+    output: Path | None,
+    everything: bool,
     run: str | None,
     newest_count: int | None,
     folder: str | None,
 ) -> None:
-    """Show a recorded run again.
+    """Show a recorded run again, also one of unslow check.
 
-    Where the time of all requests went; for each endpoint how long its requests took, and where
-    every millisecond of them went; who blocked the event loop, and who held a pool's connections;
-    and what was recorded, and what was not.
+    What is wrong, and at which line; where the time of all requests went; for each endpoint how
+    long its requests took, and where every millisecond of them went; who blocked the event loop,
+    and who held a pool's connections; and what was recorded, and what was not.
     """
     settings = load()
     show_report(
         Path(folder or settings.folder),
         run,
-        newest_count=newest_count or settings.report_traces,
-        as_json=as_json,
+        settings,
+        newest_count=newest_count,
+        form=form_of(written, as_json, output, everything),
         on_stdout=True,
-        everything=everything,
     )

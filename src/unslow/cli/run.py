@@ -13,11 +13,15 @@ import click
 from click.core import ParameterSource
 
 from ..errors import CommandError, SilentCommandError, StartUpError
+from ..prove.workload.recorded import FILE, write_recorded
+from ..record.exchanges import parts_of
+from ..report.numbers import counted
 from ..settings import Settings, load
 from ..store import StoreMissingError
+from .behind import TakesCommand, command_of
 from .child import Child, Signals, end_as
 from .recording import Recording
-from .reporting import live_report, show_report
+from .reporting import Form, live_report, show_report
 from .serving import Serving
 from .silence import BY_HAND, Reason, why_silent
 
@@ -40,20 +44,8 @@ on stderr, and again with `unslow report`.
 """
 
 
-class RunCommand(click.Command):
-    """Keeps what stands behind `--` apart: it is a command, whatever it looks like."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads our own words only."""
-        if "--" in args:
-            at = args.index("--")
-            ctx.meta[__name__] = tuple(args[at + 1 :])
-            args = args[:at]
-        return super().parse_args(ctx, args)
-
-
 @click.command(
-    cls=RunCommand,
+    cls=TakesCommand,
     options_metavar="[OPTIONS]",
     help=_HELP,
     short_help="Serve your app, or run its command, and report where its time goes.",
@@ -87,7 +79,7 @@ def run(
     folder: str | None,
 ) -> None:
     """Serves an app, or runs a command, to its end, and shows what was recorded."""
-    command: tuple[str, ...] = ctx.meta.get(__name__, ())
+    command = command_of(ctx)
     if len(targets) + bool(command) != 1:
         raise click.UsageError(
             "Give one of both: MODULE:APP, or a command behind two dashes, such as"
@@ -129,17 +121,33 @@ def _run(
             _wait_for_hello(child, recording, settings.hello_timeout_s)
             exit_code = _to_its_end(child)
         took_s = time.monotonic() - started
+    if settings.record_values:
+        _gather_requests(recording)
     _check_start_up(target, exit_code, recording)
     _say_what_is_missing(child, recording, took_s)
     with contextlib.suppress(StoreMissingError):
         show_report(
             recording.folder,
             recording.run,
-            newest_count=settings.report_traces,
+            settings,
             target=target,
-            as_json=as_json,
+            form=Form("json") if as_json else Form(),
         )
     return exit_code
+
+
+def _gather_requests(recording: Recording) -> None:
+    """Makes one file of the requests that the processes have kept with their values."""
+    parts = parts_of(recording.folder, recording.run)
+    written = write_recorded(recording.folder / FILE, parts)
+    for part in parts:
+        part.unlink(missing_ok=True)
+    if written.requests_count:
+        click.echo(
+            f"unslow: {counted(written.requests_count, 'distinct request')} with their values are"
+            f" in {recording.folder / FILE}; unslow check --recorded sends them again",
+            err=True,
+        )
 
 
 def _to_its_end(child: Child) -> int:

@@ -22,6 +22,7 @@ from .rules.long_step import long_step
 from .rules.missing_timeout import missing_timeout
 from .rules.pool_settings import pool_settings
 from .rules.pool_wait import pool_wait
+from .rules.repeatable_response import repeatable_response
 from .rules.repeated_query import repeated_query
 from .rules.repeated_remote_call import repeated_remote_call
 from .rules.serial_awaits import serial_awaits
@@ -63,4 +64,5 @@ RULES: Final[tuple[Rule, ...]] = (
     uncompressed_response,
     entity_response,
     double_validation,
+    repeatable_response,
 )

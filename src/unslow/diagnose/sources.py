@@ -88,7 +88,9 @@ class SourceFile:
             for node in self._nodes()
             if isinstance(node, ast.stmt) and node.lineno <= line <= _last_line(node)
         ]
-        return max(found, key=lambda node: (node.lineno, -_last_line(node)), default=None)
+        return max(
+            found, key=lambda node: (node.lineno, -_last_line(node), node.col_offset), default=None
+        )
 
     def _nodes(self) -> Iterator[ast.AST]:
         return iter(()) if self.tree is None else ast.walk(self.tree)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
@@ -12,12 +13,16 @@ from ..model.finding import OWN, EvidenceValue, Finding
 from ..model.receipt import Piece, Seen
 from ..model.report import Blocked, Holder
 from ..model.trace import (
+    GC,
     HYDRATION,
     ORM,
+    PROBE,
     REMOTE,
     ROWS,
+    RUNS,
     SEND,
     SQL,
+    UNEXPLAINED,
     Coverage,
     Lane,
     Place,
@@ -47,6 +52,9 @@ _CONTROL: Final = (
 )
 """What controls a transaction or a session, and asks for nothing."""
 _WRITES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE")
+_WRITES_WITHIN: Final = re.compile(
+    r"\b(?:INSERT INTO|(?<!FOR )(?<!FOR NO KEY )UPDATE|DELETE FROM|MERGE INTO)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +63,18 @@ class Run:
 
     round_trip_ms: float
     """What the quickest statements took: a round trip, and next to nothing at its end."""
+    round_trips_ms: Mapping[str, float] = field(default_factory=dict)
+    """The same by driver: what an asynchronous one does beside takes longer than the way."""
     coverage: tuple[Coverage, ...] = ()
     blocked: tuple[Blocked, ...] = ()
     holders: tuple[Holder, ...] = ()
     sources: Sources = field(default_factory=Sources)
+    also_counted: frozenset[int] = frozenset()
+    """Statuses that count beside 2xx."""
+
+    def round_trip_of(self, driver: str) -> float:
+        """What the quickest statements of a driver took."""
+        return self.round_trips_ms.get(driver, self.round_trip_ms)
 
 
 class Cost(NamedTuple):
@@ -125,6 +141,13 @@ class Request:
         """A line of the receipt."""
         return self.seen.receipt.segments_ns[segment] / 1e6
 
+    def database_work_ms(self, run: Run) -> float:
+        """What statements took beyond the way to the database and back."""
+        return sum(
+            max(0.0, cost.sql / 1e6 - run.round_trip_of(one.driver))
+            for cost, one in zip(self.costs, self.trace.statements, strict=True)
+        )
+
     def pieces(self, segment: int) -> Iterator[Piece]:
         """The receipt's pieces of a segment."""
         return (one for one in self.seen.receipt.pieces if one.segment == segment)
@@ -145,11 +168,12 @@ class Request:
                 what = one.what
                 if one.segment != REMOTE or not isinstance(what, tuple):
                     continue
+                if one.start_ns >= self.trace.response_end_ns:
+                    break
                 host, pool, is_bounded, *rest = what
                 if rest and rest[0] is True:
-                    if calls:
-                        calls[-1] = calls[-1]._replace(end_ns=one.end_ns)
-                elif one.start_ns < self.trace.response_end_ns:
+                    _read_on(calls, one.end_ns, host, pool)
+                else:
                     chain = () if one.place is None else (one.place, *map(_place, rest[1:]))
                     calls.append(
                         RemoteCall(one.start_ns, one.end_ns, host, pool, is_bounded, chain, index)
@@ -167,6 +191,10 @@ class Request:
         return self.sends_count > _SENDS_OF_ONE_PART
 
 
+_MAIL: Final = "smtp "
+_ORM: Final = "sqlalchemy orm"
+"""How the coverage calls what objects come from."""
+_COMPUTES: Final = tuple(RUNS - {GC, PROBE})
 _SENDS_OF_ONE_PART: Final = 3
 """A head, a body, and the empty end that middleware adds."""
 
@@ -189,6 +217,11 @@ class RemoteCall(NamedTuple):
         return self.chain[0] if self.chain else None
 
     @property
+    def is_mail(self) -> bool:
+        """Whether it speaks to a mail server, which takes several calls for a mail."""
+        return self.host.startswith(_MAIL)
+
+    @property
     def ms(self) -> float:
         """How long it took."""
         return (self.end_ns - self.start_ns) / 1e6
@@ -198,31 +231,54 @@ def _place(packed: Any) -> Place:
     return Place(*packed)
 
 
+def _read_on(calls: list[RemoteCall], end_ns: int, host: str, pool: int) -> None:
+    """Lengthens the last call by the same connections until an answer was read so far."""
+    for index in reversed(range(len(calls))):
+        if (calls[index].host, calls[index].pool) == (host, pool):
+            calls[index] = calls[index]._replace(end_ns=end_ns)
+            return
+
+
+_PARTS: Final = {SQL: 0, ROWS: 1, HYDRATION: 2}
+"""By segment, where its time stands in a `Cost`."""
+_ORM_PART: Final = 3
+
+
+class _Closed(NamedTuple):
+    """A slice that no other one was seen around so far."""
+
+    start_ns: int
+    took_ns: int
+    sent: tuple[int, ...] = ()
+    """The statements that were sent in it, and whose share of the ORM's work is not known."""
+    shared: tuple[int, ...] = ()
+    """Those that have their share of an inner ORM slice."""
+
+
 def _add_costs(lane: Lane, parts: list[list[int]]) -> None:
-    open_sql: list[Slice] = []
+    closed: list[_Closed] = []
     for one in lane.slices:
-        # In the order of their ends: what lies inside an ORM slice stands before it.
+        if one.segment == UNEXPLAINED:
+            # Only says what was awaited, also within a statement.
+            continue
+        # In the order of their ends: what lies inside another slice stands before it.
+        inside: list[_Closed] = []
+        while closed and closed[-1].start_ns >= one.start_ns:
+            inside.append(closed.pop())
         took = one.end_ns - one.start_ns
+        own = max(0, took - sum(inner.took_ns for inner in inside))
+        sent = tuple(index for inner in inside for index in inner.sent)
+        shared = tuple(index for inner in inside for index in inner.shared)
         if one.segment == ORM:
-            inside = [sql for sql in open_sql if sql.start_ns >= one.start_ns]
-            open_sql = [sql for sql in open_sql if sql.start_ns < one.start_ns]
-            _share_orm(took, inside, parts)
-        elif isinstance(one.what, int) and one.what < len(parts):
+            takers = sent or shared
+            for index in takers:
+                parts[index][_ORM_PART] += own // len(takers)
+            sent, shared = (), sent + shared
+        elif one.segment in _PARTS and isinstance(one.what, int) and one.what < len(parts):
+            parts[one.what][_PARTS[one.segment]] += own
             if one.segment == SQL:
-                parts[one.what][0] += took
-                open_sql.append(one)
-            elif one.segment == ROWS:
-                parts[one.what][1] += took
-            elif one.segment == HYDRATION:
-                parts[one.what][2] += took
-
-
-def _share_orm(took_ns: int, inside: Sequence[Slice], parts: list[list[int]]) -> None:
-    """The ORM's own time around some statements, shared by them."""
-    own_ns = took_ns - sum(sql.end_ns - sql.start_ns for sql in inside)
-    for sql in inside:
-        if isinstance(sql.what, int):
-            parts[sql.what][3] += max(0, own_ns) // len(inside)
+                sent += (one.what,)
+        closed.append(_Closed(one.start_ns, took, sent, shared))
 
 
 class StatementKey(NamedTuple):
@@ -246,6 +302,11 @@ class Calls:
         for request, indices in self.by_request:
             for index in indices:
                 yield request, index, request.trace.statements[index]
+
+    @cached_property
+    def driver(self) -> str:
+        """Who sends it."""
+        return next((one.driver for _, _, one in self.statements()), "")
 
     @property
     def most_count(self) -> int:
@@ -316,7 +377,7 @@ class Requests:
         self.name = f"{method} {route or '(no route)'}"
         self.run = run
         self.every = tuple(seen)
-        mine = [one for one in seen if counts(one.trace)]
+        mine = [one for one in seen if counts(one.trace, run.also_counted)]
         watched = [one for one in mine if one.trace.usages is not None]
         timed = [one for one in mine if one.trace.usages is None] or watched
         self.counted = tuple(Request(one) for one in timed)
@@ -337,6 +398,11 @@ class Requests:
     def segment_ms(self, *segments: int) -> float:
         """The mean of some lines of the receipts together."""
         return self.mean(lambda one: sum(one.segment_ms(segment) for segment in segments))
+
+    @cached_property
+    def computing_ms(self) -> float:
+        """What is computed for a request on average, without garbage collections and ourselves."""
+        return self.segment_ms(*_COMPUTES)
 
     def mean(self, of: Callable[[Request], float]) -> float:
         """The mean of a quantity over the requests."""
@@ -400,9 +466,10 @@ class Requests:
         )
 
 
-def counts(trace: Trace) -> bool:
-    """Whether a request counts: it was answered with a 2xx, whole."""
-    return 200 <= trace.status < 300 and not trace.error and not trace.disconnected
+def counts(trace: Trace, also_counted: Collection[int] = ()) -> bool:
+    """Whether a request counts: it was answered with a 2xx, or as it was to be, and whole."""
+    is_good = 200 <= trace.status < 300 or trace.status in also_counted
+    return is_good and not trace.error and not trace.disconnected
 
 
 def is_control(shape: str) -> bool:
@@ -414,20 +481,22 @@ def is_write(shape: str) -> bool:
     """Whether a statement writes, as far as its first words and its parts tell."""
     words = shape.upper()
     if words.startswith("WITH"):
-        return any(f"{word} " in words for word in ("INSERT INTO", "UPDATE", "DELETE FROM"))
+        return _WRITES_WITHIN.search(words) is not None
     return words.startswith(_WRITES)
 
 
 def is_select(shape: str) -> bool:
     """Whether a statement asks for rows."""
-    return shape.upper().startswith(("SELECT", "WITH", "TABLE", "VALUES")) and not is_write(shape)
+    words = shape.upper().lstrip("( ")
+    return words.startswith(("SELECT", "WITH", "TABLE", "VALUES")) and not is_write(shape)
 
 
 Missing = Callable[[Requests], str]
 
 
 def _no_usage(requests: Requests) -> str:
-    if requests.watched:
+    has_orm = any(one.what == _ORM and one.state == "on" for one in requests.run.coverage)
+    if requests.watched or not has_orm:
         return ""
     return "what is read of the rows is watched in a check only: unslow check"
 
@@ -449,7 +518,8 @@ def _no_response(requests: Requests) -> str:
 
 
 def _no_digests(requests: Requests) -> str:
-    del requests
+    if any(one.trace.response is not None and one.trace.response.digest for one in requests):
+        return ""
     return "answers are compared in a check only: unslow check"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from .checked import Checked
 from .finding import Finding, Outcome
 from .trace import Coverage, Place
 
@@ -163,6 +164,8 @@ class Report:
     """When the last request began, ISO 8601, UTC; empty where that is not known."""
     outcomes: tuple[Outcome, ...] = ()
     """What became of each rule on each route."""
+    checked: Checked | None = None
+    """What a check sent; None for requests that came from elsewhere."""
     round_trip_ms: float | None = None
     """What a statement takes that asks for next to nothing."""
 

@@ -197,6 +197,8 @@ class Response:
     is_personal: bool
     """Whether the request carried a cookie, an Authorization or a key."""
     has_query: bool
+    digest: str = ""
+    """A keyed hash of the body, where a check compares answers; empty elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ PROBES: Final = (
             "gunicorn.workers.gasgi",
         ),
     ),
+    Probe("smtplib", ("smtplib",)),
     Probe("sqlalchemy", ("sqlalchemy", "sqlalchemy.orm", "sqlalchemy.ext.asyncio")),
     Probe(
         "starlette",

@@ -16,7 +16,7 @@ from .parameters import is_batch, key_of, note_parents, repeated, values_of
 from .place import PackedPlace, resolve
 from .recorder import log
 from .returned import field_read, returned_of
-from .shape import facts_of, is_known, keyed
+from .shape import TextFacts, facts_of, is_known, keyed
 
 _QUICK_SIZE = 1_000
 """A trace of more slices is left to the writer: finishing it would hold the loop for about 1 ms."""
@@ -134,8 +134,17 @@ def _statement(
         keyed(statement.stack) if statement.stack else "",
         facts.literals_key,
         None if facts.offset is None else _skipped(facts.offset, parameters),
-        multiplied_of(statement, facts) if facts.joins_count > 1 else None,
+        _multiplied(statement, facts) if facts.joins_count > 1 else None,
     )
+
+
+def _multiplied(statement: OpenStatement, facts: TextFacts) -> tuple[int, int] | None:
+    try:
+        return multiplied_of(statement, facts)
+    except Exception as error:
+        # As above: rows are whatever a driver makes of them.
+        log.error("unslow could not tell whether a join multiplies: %s", error)
+        return None
 
 
 def _skipped(offset: int | str, parameters: Any) -> int | None:

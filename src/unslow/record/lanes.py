@@ -214,6 +214,7 @@ def run_in_lane(
     *,
     place: RawPlace | None = None,
     asked_ns: int = 0,
+    asked_of: str | None = None,
     context: Context | None = None,
     may_outlive: bool = False,
 ) -> Any:
@@ -229,6 +230,7 @@ def run_in_lane(
         kwargs: Its keyword arguments.
         place: The line of the segment.
         asked_ns: Since when the function has waited for a thread, if that is to be told.
+        asked_of: The pool of threads, if all of them were busy then.
         context: The context in which `function` itself runs something.
         may_outlive: Whether only waits count if the thread does not end within the request.
     """
@@ -238,7 +240,7 @@ def run_in_lane(
     # A task without steps is one that never ran: what it waits for counts, and nothing else.
     lane = Lane(trace, TASK if may_outlive else THREAD, trace_lane.index)
     if asked_ns:
-        lane.add(THREAD_QUEUE, asked_ns, lane.start_ns, None, place)
+        lane.add(THREAD_QUEUE, asked_ns, lane.start_ns, asked_of, place)
         lane.start_ns = asked_ns
     thread_id = lane.thread_id
     token = LANE.set(lane)

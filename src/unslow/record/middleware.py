@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from zlib import crc32
 
 from ..current import LANE, OpenTrace, clock
 from ..model.trace import RECEIVE, SEND
@@ -90,6 +91,7 @@ class Exchange:
 
     __slots__ = (
         "_body_received",
+        "_body_sum",
         "_kept",
         "_receive",
         "_recorder",
@@ -106,6 +108,7 @@ class Exchange:
         self._receive = receive if kept is None else kept.receive
         self._send = send
         self._body_received = False
+        self._body_sum = 0 if recorder.comparing else None
         self.trace = trace = OpenTrace(scope["method"], recorder.slices_per_trace)
         if recorder.watching:
             trace.watched = {}
@@ -120,7 +123,7 @@ class Exchange:
         LANE.reset(self._token)
         trace.close()
         try:
-            trace.response = response_of(self._scope, trace.response)
+            trace.response = response_of(self._scope, trace.response, self._body_sum)
         except Exception as mistake:
             # Headers that no server would take either; the app hears of that from its server.
             trace.response = None
@@ -162,7 +165,10 @@ class Exchange:
                 lane.add(SEND, start, end)
         kind = message["type"]
         if kind == "http.response.body":
-            trace.response_bytes += len(message.get("body", b""))
+            body = message.get("body", b"")
+            trace.response_bytes += len(body)
+            if self._body_sum is not None:
+                self._body_sum = crc32(body, self._body_sum)
             if not message.get("more_body", False):
                 trace.response_end_ns = end
         elif kind == "http.response.start":

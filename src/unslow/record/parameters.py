@@ -7,8 +7,8 @@ rows stay here: what leaves is which statement they come from, and which of them
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, pairwise
 from typing import Any, Final
 
 from ..current import OpenStatement, OpenTrace
@@ -29,9 +29,9 @@ def values_of(statement: OpenStatement) -> tuple[Any, ...]:
     parameters = statement.parameters
     if parameters is None or statement.executions_count != 1:
         return ()
-    if isinstance(parameters, dict):
+    if isinstance(parameters, Mapping):
         return tuple(parameters.values())
-    if isinstance(parameters, list | tuple):
+    if isinstance(parameters, Sequence) and not isinstance(parameters, str | bytes):
         return tuple(parameters)
     return ()
 
@@ -47,11 +47,15 @@ def key_of(values: tuple[Any, ...]) -> Any:
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return (len(value), *(_hashable(one) for one in islice(value, _LONGEST_BATCH)))
+    if isinstance(value, set):
+        # Equal sets may give their values in another order.
+        return frozenset(value)
     try:
         hash(value)
-    except TypeError:
+    except (TypeError, ValueError):
+        # A `memoryview` that can be written raises the second.
         return repr(value)
     return value
 
@@ -82,14 +86,17 @@ def note_parents(trace: OpenTrace, calls: Sequence[OpenStatement]) -> None:
                 call.parent = source.index
                 call.row_key = frozenset(has & cells or has)
             return
-    _note_pages(calls, values)
-
-
-def _note_pages(calls: Sequence[OpenStatement], values: Sequence[set[Any]]) -> None:
-    for before, call, has in zip(calls, calls[1:], values[1:], strict=False):
+    for before, call in pairwise(calls):
         rows = list(before.rows or ())
-        if rows and has & _plain(cells_of(rows[-1])):
+        if rows and _changed(before, call) & _plain(cells_of(rows[-1])):
             call.parent = before.index
+
+
+def _changed(before: OpenStatement, call: OpenStatement) -> set[Any]:
+    """The values of a call without what is the same in the call before it, such as a tenant."""
+    had, has = values_of(before), values_of(call)
+    changes = zip(key_of(had), key_of(has), has, strict=False)
+    return _plain(value for old, new, value in changes if old != new)
 
 
 def _column_with(wanted: Sequence[set[Any]], source: OpenStatement) -> set[Any] | None:
@@ -114,8 +121,13 @@ def _plain(values: Iterable[Any]) -> set[Any]:
         if isinstance(value, list | tuple):
             # `= ANY($1)` with one key is a look-up of one key.
             found |= _plain(value) if len(value) == 1 else set()
-        elif value is not None and value != "" and not isinstance(value, bool | dict | set):
-            found.add(value)
+        elif value is not None and not isinstance(value, bool | dict | set):
+            try:
+                found.add(value)
+            except (TypeError, ValueError):
+                # What cannot be hashed is no key.
+                continue
+    found.discard("")
     return found
 
 

@@ -40,6 +40,8 @@ class Recorder:
         self.record_values = False
         self.watching = False
         """Whether it is watched what the app reads of the ORM's objects, at the price of time."""
+        self.comparing = False
+        """Whether bodies are hashed, so that equal answers can be told."""
         self.stalls: deque[list[Any]] = deque(maxlen=_STALLS)
         """`[thread_id, start_ns, end_ns, raw place]`: loops held by what belongs to no request."""
 

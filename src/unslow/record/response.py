@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from .shape import keyed
+
 _LONGEST_TYPE: Final = 60
 _VALIDATORS: Final = frozenset({b"etag", b"last-modified", b"cache-control", b"expires"})
 _NO_CACHE: Final = (b"no-store", b"no-cache")
@@ -15,9 +17,15 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 def response_of(
-    scope: Mapping[str, Any], headers: Headers | None
-) -> tuple[str, bool, bool, bool, bool, bool] | None:
-    """The fields of a `model.trace.Response`; None where no response was started."""
+    scope: Mapping[str, Any], headers: Headers | None, body_sum: int | None = None
+) -> tuple[str, bool, bool, bool, bool, bool, str] | None:
+    """The fields of a `model.trace.Response`; None where no response was started.
+
+    Args:
+        scope: Of the request.
+        headers: Of the response.
+        body_sum: A checksum of the body, where answers are compared.
+    """
     if headers is None:
         return None
     content, is_compressed, has_validator = "", False, False
@@ -28,12 +36,13 @@ def response_of(
         elif name == b"content-encoding":
             is_compressed = value != b"identity"
         elif name in _VALIDATORS:
-            has_validator = has_validator or not value.startswith(_NO_CACHE)
+            has_validator = has_validator or not any(word in value for word in _NO_CACHE)
     accepts, is_personal = False, False
     for name, value in scope.get("headers", ()):
         if name == b"accept-encoding":
-            accepts = any(encoding in value for encoding in _ENCODINGS)
+            accepts = accepts or any(encoding in value for encoding in _ENCODINGS)
         elif name in _PERSONAL:
             is_personal = True
     has_query = bool(scope.get("query_string"))
-    return content, is_compressed, accepts, has_validator, is_personal, has_query
+    digest = "" if body_sum is None else keyed(body_sum)
+    return content, is_compressed, accepts, has_validator, is_personal, has_query, digest

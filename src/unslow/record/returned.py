@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import re
 import sys
 from collections.abc import Iterator, Mapping
+from textwrap import dedent
 from typing import Any, Final, get_args
 
 from .place import PackedPlace
@@ -72,9 +73,19 @@ def field_read(note: Note | None, relationship: Any) -> PackedPlace | None:
 
 def _find(field: Any, attribute: str) -> PackedPlace | None:
     for model in _models(_type_of(field)):
-        if attribute in getattr(model, "__pydantic_fields__", ()):
-            return _line_of(model, attribute)
+        for name, info in getattr(model, "__pydantic_fields__", {}).items():
+            if attribute in _read_by(name, info):
+                return _line_of(model, name)
     return None
+
+
+def _read_by(name: str, info: Any) -> Iterator[str]:
+    """The attributes that a field may take its value from."""
+    yield name
+    alias = info.validation_alias or info.alias
+    for one in getattr(alias, "choices", (alias or name,)):
+        # An `AliasPath` begins at an attribute.
+        yield str(next(iter(getattr(one, "path", (one,)))))
 
 
 def _type_of(field: Any) -> Any:
@@ -107,9 +118,24 @@ def _line_of(model: type, attribute: str) -> PackedPlace | None:
             file = inspect.getsourcefile(base)
         except (OSError, TypeError):
             break
-        begins = re.compile(rf"\s+{re.escape(attribute)}\s*[:=]")
-        number = next((n for n, line in enumerate(lines) if begins.match(line)), 0)
-        return (str(file), first + number, f"{model.__qualname__}.{attribute}")
+        number = first + _lines_above(attribute, dedent("".join(lines)))
+        return (str(file), number, f"{model.__qualname__}.{attribute}")
     module = sys.modules.get(model.__module__)
     file = getattr(module, "__file__", None)
     return None if file is None else (file, 1, f"{model.__qualname__}.{attribute}")
+
+
+def _lines_above(attribute: str, source: str) -> int:
+    """How many lines of a class stand above the one that annotates an attribute; 0 if unknown."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return 0
+    return next(
+        (
+            node.lineno - 1
+            for node in ast.iter_child_nodes(tree.body[0])
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == attribute
+        ),
+        0,
+    )

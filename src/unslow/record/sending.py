@@ -65,4 +65,6 @@ def _stack(frame: FrameType | None) -> int:
                 break
             lines += (id(code), frame.f_lasti)
         frame = frame.f_back
+    else:
+        return 0
     return hash(tuple(lines)) if lines else 0

@@ -41,7 +41,6 @@ _OFFSET = re.compile(
     r"|(?P<literal>\d+))",
     re.IGNORECASE,
 )
-_NEXT = re.compile(r"%s|\?")
 _JOIN = re.compile(r"\bJOIN\b", re.IGNORECASE)
 
 SECRET: Final = int.from_bytes(os.urandom(8))
@@ -95,7 +94,7 @@ def _facts_of(text: str) -> TextFacts:
     return TextFacts(
         shape=shape[:LONGEST],
         literals_key=keyed(tuple(literals)) if literals else "",
-        offset=_offset_in(text),
+        offset=_offset_in(text) if "OFFSET ?" in shape.upper() else None,
         joins_count=len(_JOIN.findall(shape)),
     )
 
@@ -111,7 +110,8 @@ def _offset_in(text: str) -> int | str | None:
     if found["number"]:
         return int(found["number"]) - 1
     if found["next"]:
-        return len(_NEXT.findall(text, 0, found.start("next")))
+        # A percent sign that is meant stands there twice.
+        return text[: found.start("next")].replace("%%", "").count(found["next"])
     return found["name"] or found["word"]
 
 

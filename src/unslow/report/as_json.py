@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ..model.checked import Checked
 from ..model.finding import BROKE, NOT_CHECKED, Finding
 from ..model.report import (
     FORMAT,
@@ -65,6 +66,7 @@ class _Writer:
                 for one in report.outcomes
                 if one.state in (NOT_CHECKED, BROKE)
             ],
+            "checked": None if report.checked is None else _checked(report.checked),
             "round_trip_ms": _rounded(report.round_trip_ms),
             "proven_total": None,
             "processes": report.processes_count,
@@ -192,6 +194,19 @@ class _Writer:
             return None
         path = inner_path(place.path, self._folder)
         return {"path": path, "line": place.line, "function": place.function}
+
+
+def _checked(checked: Checked) -> Json:
+    return {
+        "operations": checked.operations_count,
+        "operations_counted": checked.counted_count,
+        "concurrency": checked.concurrency,
+        "database_hosts": list(checked.database_hosts),
+        "stopped_by": checked.stopped_by or None,
+        "left_out": [
+            {"method": one.method, "route": one.route, "why": one.why} for one in checked.left_out
+        ],
+    }
 
 
 def _machine(machine: Machine) -> Json:

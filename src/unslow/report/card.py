@@ -22,19 +22,49 @@ def head(report: Report, page: Page) -> Iterator[Text]:
     requests_count = sum(endpoint.requests_count for endpoint in report.endpoints)
     looked_at = [
         shorten(one_line(report.target), page.width // 2),
-        counted(len(report.endpoints), "route"),
+        _routes(report),
         counted(requests_count, "request"),
         counted(report.processes_count, "process", "processes"),
         _moment(report.recorded or report.created),
     ]
     first = Text.assemble((f"unslow {report.unslow}", "bold"), SEPARATOR)
     yield from flow([item for item in looked_at if item], page.width, first=first, indent=MARGIN)
-    yield from flow(_machine(report.machine, page), page.width, indent=MARGIN)
+    machine = [*_database(report), *_machine(report.machine, page)]
+    yield from flow(machine, page.width, indent=MARGIN)
     for note in report.notes:
         yield from sentence(note, page.width, first=Text("! ", "bold yellow"), indent=MARGIN)
+    yield from _few(report, page)
     if not report.endpoints:
         yield Text()
         yield Text("No request was recorded.")
+
+
+def _routes(report: Report) -> str:
+    checked = report.checked
+    if checked is None:
+        return counted(len(report.endpoints), "route")
+    operations = counted(checked.operations_count, "operation")
+    return f"{operations}, {checked.counted_count} counted"
+
+
+def _few(report: Report, page: Page) -> Iterator[Text]:
+    """Says first of all where less than half of what there is was looked at."""
+    checked = report.checked
+    if checked is not None and checked.counted_count * 2 < checked.operations_count:
+        text = (
+            f"Only {checked.counted_count} of {checked.operations_count} operations were answered"
+            " so that they count; the others stand at the end, with what was missing."
+        )
+        yield from sentence(text, page.width, first=Text("! ", "bold yellow"), indent=MARGIN)
+
+
+def _database(report: Report) -> list[str]:
+    checked = report.checked
+    if checked is None or not checked.database_hosts:
+        return []
+    trip = report.round_trip_ms
+    takes = f", round trip {number(trip)} ms" if trip else ""
+    return [f"database on {', '.join(checked.database_hosts)}{takes}"]
 
 
 def _moment(created: str) -> str:

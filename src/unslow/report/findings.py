@@ -147,9 +147,13 @@ def verdict(endpoint: Endpoint) -> str:
 def not_looked_at(report: Report, page: Page) -> Iterator[Text]:
     """The routes that no rule could judge, and the rules that could not judge all others."""
     left = [one for one in report.outcomes if one.state in (NOT_CHECKED, BROKE)]
-    if not left:
+    left_out = () if report.checked is None else report.checked.left_out
+    if not left and not left_out:
         return
     yield from title("Not looked at")
+    for each in left_out:
+        text = f"{each.method} {each.route}: {each.why}"
+        yield from sentence(text, page.width, first=" " * MARGIN, indent=2 * MARGIN)
     uncounted = {_name(one) for one in report.endpoints if not one.requests_counted}
     for route in sorted(uncounted):
         why = next((one.why for one in left if one.route == route), "")

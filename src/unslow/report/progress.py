@@ -21,6 +21,19 @@ def progress(
 
     Nothing is shown where stderr is not a terminal, and nothing is left at the end.
     """
+    with _bar(description, console) as update:
+        yield lambda part: update(description, part)
+
+
+@contextmanager
+def stages(*, console: Console | None = None) -> Iterator[Callable[[str, float], None]]:
+    """The same for several things one after the other, each named as it goes on."""
+    with _bar("", console) as update:
+        yield update
+
+
+@contextmanager
+def _bar(description: str, console: Console | None) -> Iterator[Callable[[str, float], None]]:
     console = console or Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
@@ -34,4 +47,8 @@ def progress(
     )
     with bar:
         task = bar.add_task(description, total=None)
-        yield lambda part: bar.update(task, total=1.0, completed=min(1.0, max(0.0, part)))
+
+        def update(what: str, part: float) -> None:
+            bar.update(task, description=what, total=1.0, completed=min(1.0, max(0.0, part)))
+
+        yield update

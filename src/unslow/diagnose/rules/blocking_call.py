@@ -10,16 +10,18 @@ Misses: waits in C code that no probe knows; they show as `own-code` or `unexpla
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
 from ...model.finding import OTHERS, Finding
-from ...model.receipt import BLOCKS_LOOP, Piece
-from ...model.trace import BLOCKING, REMOTE, SEGMENTS, SQL, Place
+from ...model.receipt import BLOCKS_LOOP
+from ...model.trace import BLOCKING, REMOTE, SEGMENTS, SQL, Lane, Place, Slice
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
+_THREAD_START: Final = "threading.Thread.start"
 _NETWORK_SHARE: Final = 0.1
 """Who waits for a network waits longer on another day: a tenth of the threshold is enough."""
 
@@ -36,12 +38,12 @@ def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Ne
     lines: dict[tuple[str, str, int], dict[tuple[Place | None, str], float]] = {}
     for request in requests:
         for segment in BLOCKS_LOOP:
-            for piece in request.pieces(segment):
-                if piece.on_loop:
-                    place = _place(request, piece)
+            for lane, one in request.slices(segment):
+                if _holds_loop(lane, one):
+                    place = _place(request, one)
                     where = ("", "") if place is None else (place.path, place.function)
                     found = lines.setdefault((*where, segment), defaultdict(float))
-                    found[place, _what(piece)] += (piece.end_ns - piece.start_ns) / 1e6
+                    found[place, _what(one)] += (one.end_ns - one.start_ns) / 1e6
     for (_, _, segment), found in lines.items():
         ms = sum(found.values()) / len(requests)
         (place, what), _ = max(found.items(), key=lambda item: item[1])
@@ -62,15 +64,25 @@ def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Ne
         )
 
 
-def _place(request: Request, piece: Piece) -> Place | None:
-    if piece.place is None and isinstance(piece.what, int):
-        return request.trace.statements[piece.what].place
-    return piece.place
+def _holds_loop(lane: Lane, one: Slice) -> bool:
+    """Whether a wait lies within one step of its task; one that gives the loop up does not."""
+    what = one.what
+    if what == _THREAD_START or (isinstance(what, tuple) and True in what[3:4]):
+        # Python's own work for a thread; and what lay in a buffer when it was read.
+        return False
+    at = bisect_right(lane.steps, one.start_ns, key=lambda step: step.start_ns) - 1
+    return at >= 0 and one.end_ns <= lane.steps[at].end_ns
 
 
-def _what(piece: Piece) -> str:
+def _place(request: Request, one: Slice) -> Place | None:
+    if one.place is None and isinstance(one.what, int):
+        return request.trace.statements[one.what].place
+    return one.place
+
+
+def _what(one: Slice) -> str:
     """What is called, as the culprits of a blocked loop are named; empty for a statement."""
-    return piece.what if isinstance(piece.what, str) else ""
+    return one.what if isinstance(one.what, str) else ""
 
 
 def _who(segment: int, what: str) -> str:

@@ -33,6 +33,8 @@ def client_per_request(requests: Requests, threshold: float) -> Iterator[Finding
     users: dict[tuple[int, int], set[int]] = defaultdict(set)
     for number, request in enumerate(requests):
         for call in request.remote_calls():
+            if call.is_mail:
+                continue
             lines[call.host, call.place].append((number, call))
             users[request.trace.process_id, call.pool].add(number)
     for (host, place), calls in lines.items():

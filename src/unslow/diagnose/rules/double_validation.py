@@ -22,6 +22,7 @@ from ..rule import Threshold, rule, swept
 from ..views import Requests
 
 _LEAST_SHARE: Final = 0.1
+"""Of what is computed for the request."""
 _DUMPS: Final = frozenset({"model_dump", "dict"})
 
 
@@ -38,7 +39,7 @@ def double_validation(requests: Requests, threshold: float) -> Iterator[Finding]
     if len(twice) * 2 < len(requests) or median(twice) < threshold:
         return
     ms = requests.segment_ms(SERIALIZATION)
-    if ms < _LEAST_SHARE * requests.mean_wall_ms:
+    if ms < _LEAST_SHARE * requests.computing_ms:
         return
     yield requests.finding(
         f"{median(twice):,.0f} objects are validated by the endpoint and again by FastAPI, within"

@@ -1,11 +1,10 @@
 """The same question twice.
 
-Looks for: a query that a request sends again with the same parameters, with no write, no end of a
-transaction and no wait in between: nothing could have changed the answer.
+Looks for: a query that a request sends again with the same parameters, with no write and no wait in
+between: of what this request does nothing could have changed the answer.
 Costs: a round trip, and what the answer takes, for something that is known already.
 Instead: hand the result on, keep it on the request, or have one dependency that both use.
-Misses: equal questions in other words; questions whose first answer was thrown away by the end of
-a transaction.
+Misses: equal questions in other words.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import NamedTuple
 from ...model.finding import Finding
 from ...model.trace import BLOCKING, UNEXPLAINED, Place
 from ..rule import Threshold, rule, swept
-from ..views import Request, Requests, is_control, is_select, is_write
+from ..views import Request, Requests, is_select, is_write
 
 
 class _Key(NamedTuple):
@@ -74,7 +73,7 @@ def _repeats(request: Request) -> Iterator[tuple[int, int]]:
     ends = [
         index
         for index, one in enumerate(statements)
-        if is_write(one.shape) or (is_control(one.shape) and not one.shape.startswith("BEGIN"))
+        if is_write(one.shape) or one.shape.upper().startswith("ROLLBACK TO")
     ]
     for indices in same.values():
         for first, again in pairwise(indices):

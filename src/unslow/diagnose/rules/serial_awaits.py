@@ -66,7 +66,7 @@ def _pairs(request: Request) -> Iterator[tuple[_Pair, float]]:
     """Two lines of one function that waited one behind the other, and the shorter wait."""
     lanes: dict[int, list[RemoteCall]] = defaultdict(list)
     for call in request.remote_calls():
-        if request.trace.lanes[call.lane].kind == "task":
+        if request.trace.lanes[call.lane].kind == "task" and not call.is_mail:
             lanes[call.lane].append(call)
     for calls in lanes.values():
         for before, call in pairwise(calls):

@@ -21,7 +21,6 @@ from ..rule import Threshold, rule, swept
 from ..sources import Sources
 from ..views import RemoteCall, Requests, is_write
 
-_MAIL: Final = "smtp "
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -44,17 +43,19 @@ def _calls(requests: Requests, threshold: float) -> Iterator[Finding]:
         for call in request.remote_calls():
             found[call.host, call.chain].append((number, call))
     said = set()
-    for (host, chain), calls in found.items():
-        is_mail = host.startswith(_MAIL)
+    for (host, chain), calls in sorted(found.items(), key=_longest_first):
+        is_mail = calls[0][1].is_mail
         line = chain[0] if is_mail and chain else _unused_at(chain, requests.run.sources)
         requests_count = len({number for number, _ in calls})
-        if line is None or (host, line) in said or requests_count < threshold * len(requests):
+        # A mail takes several calls: the longest one stands for all.
+        what = host, line.function if is_mail and line is not None else line
+        if line is None or what in said or requests_count < threshold * len(requests):
             continue
-        said.add((host, line))
+        said.add(what)
         ms = sum(call.ms for _, call in calls) / len(requests)
-        what = "A mail is sent" if is_mail else f"{host} is called, and its answer is not used,"
+        done = "A mail is sent" if is_mail else f"{host} is called, and its answer is not used,"
         yield requests.finding(
-            f"{what} before the response: {ms:,.1f} ms.",
+            f"{done} before the response: {ms:,.1f} ms.",
             line,
             could_save_ms=ms,
             shape=host,
@@ -64,6 +65,10 @@ def _calls(requests: Requests, threshold: float) -> Iterator[Finding]:
                 "requests": requests_count,
             },
         )
+
+
+def _longest_first(item: tuple[object, list[tuple[int, RemoteCall]]]) -> float:
+    return -sum(call.ms for _, call in item[1])
 
 
 def _writes(requests: Requests, threshold: float) -> Iterator[Finding]:

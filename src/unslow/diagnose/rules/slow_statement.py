@@ -25,12 +25,13 @@ _LEAST_SHARE: Final = 0.5
     id="slow-statement",
     title="One statement takes most of the request",
     needs=("statements",),
-    threshold=Threshold(100, "round trips", swept("slow-statement")),
+    threshold=Threshold(50, "round trips", swept("slow-statement")),
 )
 def slow_statement(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each statement."""
-    least_ms = threshold * requests.run.round_trip_ms
     for calls in requests.groups:
+        trip_ms = requests.run.round_trip_of(calls.driver)
+        least_ms = threshold * trip_ms
         if calls.mean_count > _MOST_CALLS:
             continue
         took_ms, share = _took(calls)
@@ -40,12 +41,12 @@ def slow_statement(requests: Requests, threshold: float) -> Iterator[Finding | N
             if took_ms > least_ms / 3:
                 yield Nearly(f"a statement takes {took_ms:.1f} ms, {share:.0%} of its request")
             continue
-        trips = took_ms / requests.run.round_trip_ms
+        trips = took_ms / trip_ms
         yield requests.finding(
             f"The database takes {took_ms:,.1f} ms for it, {share:.0%} of the request and"
             f" {trips:,.0f} times a round trip.",
             calls.place,
-            could_save_ms=min(took_ms - requests.run.round_trip_ms, requests.mean_wall_ms),
+            could_save_ms=min(took_ms - trip_ms, requests.mean_wall_ms),
             shape=calls.shape,
             evidence={"sql_ms": round(took_ms, 3), "share": round(share, 3)},
         )

@@ -16,7 +16,7 @@ from typing import Final
 from ...model.finding import Finding
 from ...model.trace import THREAD_QUEUE
 from ..rule import Nearly, Threshold, rule, swept
-from ..views import Requests
+from ..views import Request, Requests
 
 _SHORTEST_MS: Final = 2.0
 """Below this it was the start of a thread, or its turn at the interpreter."""
@@ -27,25 +27,34 @@ _FEWEST_REQUESTS: Final = 3
     id="thread-starvation",
     title="Requests wait for a worker thread",
     needs=("crowd",),
-    threshold=Threshold(0.1, "of the time of requests in a crowd", swept("thread-starvation")),
+    threshold=Threshold(0.03, "of the time of requests in a crowd", swept("thread-starvation")),
     fixes=("resize-pool",),
     in_crowd=True,
 )
 def thread_starvation(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each route."""
     crowd = [one for one in requests if one.seen.open_count > 1]
-    waits = [one.segment_ms(THREAD_QUEUE) for one in crowd]
-    waited = [ms for ms in waits if ms >= _SHORTEST_MS]
-    share = sum(waits) / sum(one.wall_ms for one in crowd)
+    waits = [_waited_ms(one) for one in crowd]
+    waited = [ms for ms, _ in waits if ms >= _SHORTEST_MS]
+    whole_ms = sum(ms for ms, _ in waits)
+    share = whole_ms / sum(one.wall_ms for one in crowd)
     if len(waited) < _FEWEST_REQUESTS or share < threshold:
         if waited:
             yield Nearly(f"{len(waited)} requests waited for a thread, {share:.0%} of their time")
         return
+    pool = next(pool for _, pool in waits if pool)
     most = max(one.seen.open_count for one in crowd)
     yield requests.finding(
-        f"{len(waited)} of {len(crowd)} requests waited for a worker thread,"
-        f" {sum(waits) / len(crowd):,.1f} ms on average, with up to {most} requests at once.",
+        f"{len(waited)} of {len(crowd)} requests waited for one of {pool}, all of which were busy:"
+        f" {whole_ms / len(crowd):,.1f} ms on average, with up to {most} requests at once.",
         requests.endpoint,
-        could_save_ms=sum(waits) / len(requests),
+        could_save_ms=whole_ms / len(requests),
         evidence={"requests_waited": len(waited), "share": share, "open_at_once": most},
     )
+
+
+def _waited_ms(request: Request) -> tuple[float, str]:
+    """How long a request waited for threads that were all busy, and which those were."""
+    slices = [one for _, one in request.slices(THREAD_QUEUE) if one.what]
+    ms = sum(one.end_ns - one.start_ns for one in slices) / 1e6
+    return ms, str(slices[0].what) if slices else ""

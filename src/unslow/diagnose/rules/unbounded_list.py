@@ -45,7 +45,7 @@ def unbounded_list(requests: Requests, threshold: float) -> Iterator[Finding | N
                 yield Nearly(f"a query without LIMIT brings {rows:,.0f} rows")
             continue
         sizes = median(one.trace.response_bytes for one in requests)
-        streamed = sum(one.is_streamed for one in requests) * 2 > len(requests)
+        streamed = any(one.is_streamed for one in requests)
         if streamed or sizes < rows * _BYTES_PER_ROW:
             yield Nearly(f"{rows:,.0f} rows are fetched, and not answered as one list")
             continue

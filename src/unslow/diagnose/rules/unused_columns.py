@@ -1,7 +1,7 @@
 """Columns that are loaded and not read.
 
 Looks for: queries for whole objects of the ORM of whose columns most, by their bytes, were read on
-no object, in none of the requests that were watched, and that are many or large.
+no object, in none of the requests that were watched.
 Costs: bytes from the database, memory, and the building of attributes; large texts and JSON most.
 Instead: select the columns that are read, or `load_only(...)`; `deferred` on the model for what is
 seldom read.
@@ -21,8 +21,8 @@ from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests, StatementKey
 
 _LEAST_SHARE: Final = 0.5
-_MANY_VALUES: Final = 500
-"""Values that were built for nothing, where they are small."""
+_LEAST_READ: Final = 0.5
+"""Of the rows: where most are not used at all, `discarded-rows` says it."""
 _KEY: Final = "_id"
 """How columns that belong to relationships end, by nearly everybody's habit: the ORM reads them."""
 
@@ -31,6 +31,7 @@ _KEY: Final = "_id"
 class _Seen:
     requests_count: int = 0
     rows_count: int = 0
+    used_count: int = 0
     bytes_by_column: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     read: set[str] = field(default_factory=set)
 
@@ -39,7 +40,7 @@ class _Seen:
     id="unused-columns",
     title="Columns are loaded and never read",
     needs=("usage",),
-    threshold=Threshold(10_000, "bytes per request", swept("unused-columns")),
+    threshold=Threshold(20_000, "bytes per request", swept("unused-columns")),
 )
 def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each class and query."""
@@ -50,8 +51,9 @@ def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | N
         if not unread or not whole or wasted < _LEAST_SHARE * whole:
             continue
         per_request = wasted / seen.requests_count
-        values = len(unread) * seen.rows_count / seen.requests_count
-        if per_request < threshold and values < _MANY_VALUES:
+        if seen.used_count < _LEAST_READ * seen.rows_count:
+            continue
+        if per_request < threshold:
             yield Nearly(
                 f"{len(unread)} columns of {entity} are not read, {per_request:,.0f} bytes"
             )
@@ -81,6 +83,7 @@ def _seen(requests: Requests) -> dict[tuple[str, StatementKey], _Seen]:
             seen = found[usage.entity, StatementKey(one.shape, one.place, one.relationship)]
             seen.requests_count += 1
             seen.rows_count += usage.rows_count
+            seen.used_count += usage.read_rows_count + usage.written_rows_count
             seen.read.update(usage.read_columns)
             for name, size in zip(usage.columns, usage.columns_bytes, strict=True):
                 if name not in usage.primary_key and not name.endswith(_KEY):

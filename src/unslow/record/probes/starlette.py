@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from ...current import LANE, Lane, RawPlace, clock
 from ...model.trace import FRAMEWORK, OWN_CODE, SERIALIZATION, VALIDATION
-from ..functions import generator_place, own_place
+from ..functions import generator_place, own_place, place_of_call
 from ..handlers import mounted, opening, selected
 from ..middleware import Message, Receive, Scope, Send
 from ..probe import Installation, ProbeOffError, require
@@ -184,7 +184,7 @@ def _endpoint_place(app: Any) -> RawPlace | None:
     names = () if code is None else code.co_freevars
     for name in _ENDPOINT_NAMES:
         if name in names:
-            return own_place(app.__closure__[names.index(name)].cell_contents)
+            return place_of_call(app.__closure__[names.index(name)].cell_contents)
     return None
 
 

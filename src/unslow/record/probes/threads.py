@@ -91,7 +91,16 @@ _HOOKS: Final[dict[str, Callable[[Installation, Any], None]]] = {
 class Work:
     """A function that is to run in another thread, as a lane of the request that wants it."""
 
-    __slots__ = ("_asked_ns", "_context", "_function", "_parent", "_place", "_thread", "started_ns")
+    __slots__ = (
+        "_asked_ns",
+        "_context",
+        "_function",
+        "_parent",
+        "_place",
+        "_thread",
+        "full",
+        "started_ns",
+    )
 
     def __init__(
         self,
@@ -108,6 +117,8 @@ class Work:
         self._context = context
         self._thread: Lane | None = None
         self.started_ns = 0
+        self.full: str | None = None
+        """The threads that it was asked of, where all of them were busy."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Only here, as it brings asyncio.
@@ -122,6 +133,7 @@ class Work:
             kwargs,
             place=self._place,
             asked_ns=self._asked_ns,
+            asked_of=self.full,
             context=self._context,
         )
 
@@ -135,7 +147,7 @@ class Work:
         end = clock()
         started = self.started_ns
         until = end if started == 0 else _let_go_ns(parent, started)
-        parent.add(THREAD_QUEUE, asked_ns, until, None, self._place)
+        parent.add(THREAD_QUEUE, asked_ns, until, self.full, self._place)
         if lane is not None and lane.end_ns == 0 and lane is not parent:
             lane.end_ns = end
             if self._place is not None:
@@ -164,6 +176,11 @@ def _in_worker(installation: Installation) -> _Patch:
             if lane is None:
                 return await original(cls, func, args, *more, **options)
             work = Work(lane, func, _place_of_call(installation, func, args))
+            try:
+                limiter = more[1] if len(more) > 1 else options.get("limiter")
+                work.full = _full(limiter or cls.current_default_thread_limiter())
+            except Exception as error:
+                installation.broke(error)
             asked = clock()
             try:
                 return await original(cls, work, args, *more, **options)
@@ -173,6 +190,11 @@ def _in_worker(installation: Installation) -> _Patch:
         return run_sync_in_worker_thread
 
     return make
+
+
+def _full(limiter: Any) -> str | None:
+    """How a limiter is called, where all of its threads are busy."""
+    return None if limiter.available_tokens > 0 else f"{limiter.total_tokens:g} threads"
 
 
 def _in_worker_3(installation: Installation) -> _Patch:
@@ -214,6 +236,7 @@ def _submitting(installation: Installation) -> _Patch:
             try:
                 place, context = place_of_call(fn, args), context_of(fn, args)
                 fn = Work(lane, fn, place, clock(), context)
+                fn.full = _full_pool(self)
             except Exception as error:
                 installation.broke(error)
             return original(self, fn, *args, **kwargs)
@@ -221,6 +244,15 @@ def _submitting(installation: Installation) -> _Patch:
         return submit
 
     return make
+
+
+def _full_pool(executor: Any) -> str | None:
+    """How an executor is called, where all of its threads are there and something waits for one."""
+    most = getattr(executor, "_max_workers", None)
+    threads, queue = getattr(executor, "_threads", ()), getattr(executor, "_work_queue", None)
+    if most is None or queue is None or len(threads) < most or queue.qsize() == 0:
+        return None
+    return f"{most} threads"
 
 
 def context_of(function: Any, args: tuple[Any, ...]) -> Context | None:

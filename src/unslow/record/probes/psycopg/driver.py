@@ -190,7 +190,7 @@ class _Driver:
             if result is not None and result.status == _TUPLES_OK:
                 statement.rows_count = result.ntuples
                 if 0 < result.ntuples <= ROWS_KEPT:
-                    statement.rows = _Rows(cursor._tx, result.ntuples)
+                    statement.rows = _Rows(cursor._tx, result)
             if not statement.text and cursor._query is not None:
                 # Put together by psycopg.sql, or a template: made a text by psycopg meanwhile.
                 statement.text = _text(bytes(cursor._query.query))
@@ -417,14 +417,19 @@ class _Driver:
 class _Rows:
     """The rows of a result that lies in memory, made Python's only when somebody asks."""
 
-    __slots__ = ("_count", "_transformer")
+    __slots__ = ("_result", "_transformer")
 
-    def __init__(self, transformer: Any, count: int) -> None:
+    def __init__(self, transformer: Any, result: Any) -> None:
         self._transformer = transformer
-        self._count = count
+        self._result = result
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self._transformer.load_rows(0, self._count, tuple))
+        transformer = self._transformer
+        if transformer.pgresult is not self._result:
+            # A cursor that sends the same text again reads the next result with the same one.
+            transformer = type(transformer)(transformer)
+            transformer.set_pgresult(self._result)
+        return iter(transformer.load_rows(0, self._result.ntuples, tuple))
 
 
 def _in_trace(known: tuple[int, OpenStatement] | None, lane: Lane) -> OpenStatement | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from inspect import CO_VARARGS, CO_VARKEYWORDS
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from ....current import LANE, clock
 from ....model.trace import ORM
@@ -21,6 +22,9 @@ _ORM_STATEMENT: Final = "_result_disable_adapt_to_context"
 originals: Final[dict[Any, Callable[..., Any]]] = {}
 """By what replaces it: each method whose time is noted as `orm`."""
 
+engines: Final[WeakKeyDictionary[Any, None]] = WeakKeyDictionary()
+"""Those that were seen and are still there, in the order in which they came."""
+
 
 def install(installation: Installation) -> None:
     """Replaces what engines, connections and dialects do for a statement."""
@@ -30,6 +34,7 @@ def install(installation: Installation) -> None:
     dialects.adopt_all()
 
     def seen(engine: Any) -> None:
+        engines[engine] = None
         dialects.adopt(type(engine.dialect))
         installation.cover(f"sqlalchemy engine {engine.dialect.dialect_description}")
 
@@ -40,6 +45,7 @@ def install(installation: Installation) -> None:
     replace(Connection, "scalar", _execute)
     replace(Connection, "exec_driver_sql", as_orm)
     installation.patches.on_undo(originals.clear)
+    installation.patches.on_undo(engines.clear)
 
 
 def _new_engine(installation: Installation, seen: Callable[[Any], None]) -> Make:

@@ -90,25 +90,32 @@ def _connect(original: Callable[..., Any]) -> Callable[..., Any]:
         lane = LANE.get()
         if lane is None:
             return original(self)
+        opened_for = _opened_for(self)
         # What a dialect asks a new connection is part of opening it, not a statement of the app.
         lane.inside_sql += 1
         start = clock()
         try:
             return original(self)
         finally:
-            lane.add(CONNECT, start, clock(), _opened_for(self), lane.place or caller_place())
+            lane.add(CONNECT, start, clock(), opened_for, lane.place or caller_place())
             lane.inside_sql -= 1
 
     return connect
 
 
 def _opened_for(record: Any) -> tuple[str, int, bool]:
-    """The name of the pool that a connection is opened for, its number, and whether again."""
+    """The name of the pool that a connection is opened for, its number, and whether again.
+
+    To be asked before it is opened: from then on its record has a start.
+    """
+    is_again = bool(getattr(record, "starttime", 0))
     pool = getattr(record, _POOL, None)
+    if pool is None:
+        return "connection", 0, is_again
     number = _numbers.get(pool)
-    if number is None and pool is not None:
+    if number is None:
         number = _numbers[pool] = next(_next_number)
-    return _names.get(pool, "connection"), number or 0, bool(getattr(record, "starttime", 0))
+    return _names.get(pool, "connection"), number, is_again
 
 
 def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,6 +33,8 @@ CHECKIN: Final = PrivateName(
     "sqlalchemy.pool.base", "_ConnectionFairy._checkin", ("self", "transaction_was_reset")
 )
 
+CREATOR: Final = PrivateName("sqlalchemy.pool.base", "Pool._creator")
+
 FETCH_ALL: Final = PrivateName("sqlalchemy.engine.cursor", "CursorResult._fetchall_impl", ("self",))
 FETCH_MANY: Final = PrivateName(
     "sqlalchemy.engine.cursor", "CursorResult._fetchmany_impl", ("self", "size")
@@ -108,6 +110,7 @@ LAZY_LOAD: Final = PrivateName(
     older_path="LazyLoader._emit_lazyload",
 )
 FLUSH: Final = PrivateName("sqlalchemy.orm.session", "Session._flush", ("self", "objects"))
+ALL_REGISTRIES: Final = PrivateName("sqlalchemy.orm.mapper", "_all_registries", ())
 
 COPY_STATE: Final = PrivateName("sqlalchemy.orm.state", "InstanceState.__getstate__", ("self",))
 COPY_KEY: Final = PrivateName(

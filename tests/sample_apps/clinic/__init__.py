@@ -1,0 +1,1 @@
+"""A clinic: FastAPI with synchronous SQLAlchemy, in worker threads."""

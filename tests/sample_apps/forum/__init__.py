@@ -1,0 +1,1 @@
+"""A forum: FastAPI with SQL by hand, over asyncpg."""

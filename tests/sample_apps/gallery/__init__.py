@@ -1,0 +1,1 @@
+"""A gallery: FastAPI with compressed answers and an async ORM."""

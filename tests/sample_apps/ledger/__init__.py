@@ -1,0 +1,1 @@
+"""A bank: FastAPI with several engines and pools, and many users at once."""

@@ -1,0 +1,1 @@
+"""A public library: FastAPI with SQL by hand, over psycopg and SQLAlchemy Core."""

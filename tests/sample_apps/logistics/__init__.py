@@ -1,0 +1,1 @@
+"""A carrier: FastAPI that mostly speaks to other services."""

@@ -1,0 +1,1 @@
+"""The services of others, each with the client that its team chose."""

@@ -1,0 +1,1 @@
+"""A newspaper: FastAPI, and mostly about what the answers look like."""

@@ -1,0 +1,1 @@
+"""A school: Starlette with class-based endpoints and Jinja2 pages."""

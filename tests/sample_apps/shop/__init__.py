@@ -1,0 +1,1 @@
+"""An online shop: FastAPI with async SQLAlchemy, routers, services and repositories."""

@@ -1,0 +1,1 @@
+"""What the endpoints have done for them."""
