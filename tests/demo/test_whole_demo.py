@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.calibration.second_receipt import second_receipt
-from unslow.demo.planted import PLANTED, RIGHT
+from unslow.demo.planted import PLANTED, RIGHT, Planted
 from unslow.model.trace import SEGMENTS, UNEXPLAINED
 from unslow.record.receipt import receipt_of
 from unslow.store import Recorded, reading
@@ -55,6 +55,28 @@ def test_every_endpoint_has_a_receipt_and_nothing_failed(report: dict[str, Any])
     assert routes == {(one.method, one.route) for one in PLANTED} | set(RIGHT)
     assert [one["errors"] for one in report["endpoints"]] == [0] * len(routes)
     assert all(one["alone"] is not None for one in report["endpoints"])
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda one: f"{one.function} {one.rule}")
+def test_every_planted_mistake_is_found_at_its_line(
+    report: dict[str, Any], planted: Planted
+) -> None:
+    findings = endpoint(report, planted.method, planted.route)["findings"]
+    (found,) = [one for one in findings if one["rule"] == planted.rule]
+
+    assert planted.function == found["place"]["function"]
+    assert found["code"].startswith(planted.line)
+
+
+@pytest.mark.parametrize(("method", "route"), RIGHT)
+def test_nothing_is_found_on_the_right_endpoints(
+    report: dict[str, Any], method: str, route: str
+) -> None:
+    assert [] == endpoint(report, method, route)["findings"]
+
+
+def test_no_rule_broke(report: dict[str, Any]) -> None:
+    assert [] == [one for one in report["not_checked"] if one["state"] == "broke"]
 
 
 def test_everything_the_app_uses_is_covered(report: dict[str, Any]) -> None:

@@ -15,20 +15,64 @@ class Planted:
     """The id of the rule that should find it."""
     function: str
     """The name of the endpoint's function."""
+    line: str
+    """How the line begins that a finding should point at."""
 
 
 PLANTED = (
-    Planted("GET", "/users/{user_id}/posts", "lazy-load-loop", "get_user_posts"),
-    Planted("GET", "/users/{user_id}/feed", "lazy-load-loop", "get_user_feed"),
-    Planted("GET", "/customers", "unbounded-list", "list_customers"),
-    Planted("GET", "/posts/export", "large-response", "export_posts"),
-    Planted("GET", "/posts/export", "slow-serialization", "export_posts"),
-    Planted("GET", "/orders/{order_id}", "blocking-call", "get_order"),
-    Planted("GET", "/orders/{order_id}/shipping", "blocking-call", "get_shipping"),
-    Planted("GET", "/orders/{order_id}/tracking", "missing-timeout", "get_tracking"),
-    Planted("GET", "/reports/sales", "pool-wait", "report_sales"),
-    Planted("GET", "/leads/{lead_id}/score", "held-connection", "score_lead"),
-    Planted("GET", "/leads/{lead_id}/company", "client-per-request", "get_lead_company"),
+    Planted(
+        "GET",
+        "/users/{user_id}/posts",
+        "lazy-load-loop",
+        "get_user_posts",
+        "user = session.get(User, user_id)",
+    ),
+    Planted(
+        "GET",
+        "/users/{user_id}/feed",
+        "lazy-load-loop",
+        "get_user_feed",
+        "user = await session.get(User, user_id)",
+    ),
+    Planted(
+        "GET",
+        "/customers",
+        "unbounded-list",
+        "list_customers",
+        "return (await session.scalars(select(User)",
+    ),
+    Planted("GET", "/posts/export", "large-response", "export_posts", "async def export_posts"),
+    Planted("GET", "/posts/export", "slow-serialization", "export_posts", "async def export_posts"),
+    Planted("GET", "/orders/{order_id}", "blocking-call", "get_order", "time.sleep(SETTLING_S)"),
+    Planted(
+        "GET",
+        "/orders/{order_id}/shipping",
+        "blocking-call",
+        "get_shipping",
+        "answer = services.shipping.get(",
+    ),
+    Planted(
+        "GET",
+        "/orders/{order_id}/tracking",
+        "missing-timeout",
+        "get_tracking",
+        "answer = await services.remote.get(",
+    ),
+    Planted("GET", "/reports/sales", "pool-wait", "report_sales", "rows = await session.execute("),
+    Planted(
+        "GET",
+        "/leads/{lead_id}/score",
+        "held-connection",
+        "score_lead",
+        "lead = await session.get(Lead, lead_id)",
+    ),
+    Planted(
+        "GET",
+        "/leads/{lead_id}/company",
+        "client-per-request",
+        "get_lead_company",
+        "answer = await client.get(",
+    ),
 )
 
 RIGHT = (
