@@ -97,7 +97,8 @@ def report_of(
     looked = looked_at(recorded, checked, tell.one)
     seen, run = looked.seen, looked.run
     diagnosis = diagnose(seen, run)
-    endpoints = _with_findings(endpoints_of(_timed(seen)), seen, run, diagnosis)
+    timed = _timed(seen)
+    endpoints = _with_findings(endpoints_of(timed), timed, run, diagnosis)
     tell.end()
     now = time.time()
     processes = [one.process for one in recorded]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -63,6 +62,9 @@ class SourceFile:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines = text.splitlines()
+        self._functions: dict[int, Function | None] = {}
+        self._statements: dict[int, ast.stmt | None] = {}
+        """By line: rules ask for few lines, and for each request."""
 
     @cached_property
     def tree(self) -> ast.Module | None:
@@ -74,26 +76,31 @@ class SourceFile:
 
     def function_at(self, line: int) -> Function | None:
         """The innermost function whose lines, decorators included, hold a line."""
-        found = [
-            node
-            for node in self._nodes()
-            if isinstance(node, Function) and _first_line(node) <= line <= _last_line(node)
-        ]
-        return max(found, key=lambda node: node.lineno, default=None)
+        if line not in self._functions:
+            found = [
+                node
+                for node in self._nodes
+                if isinstance(node, Function) and _first_line(node) <= line <= _last_line(node)
+            ]
+            self._functions[line] = max(found, key=lambda node: node.lineno, default=None)
+        return self._functions[line]
 
     def statement_at(self, line: int) -> ast.stmt | None:
         """The innermost statement whose lines hold a line."""
-        found = [
-            node
-            for node in self._nodes()
-            if isinstance(node, ast.stmt) and node.lineno <= line <= _last_line(node)
-        ]
-        return max(
-            found, key=lambda node: (node.lineno, -_last_line(node), node.col_offset), default=None
-        )
+        if line not in self._statements:
+            found = [node for node in self._nodes if node.lineno <= line <= _last_line(node)]
+            self._statements[line] = max(found, key=_innermost, default=None)
+        return self._statements[line]
 
-    def _nodes(self) -> Iterator[ast.AST]:
-        return iter(()) if self.tree is None else ast.walk(self.tree)
+    @cached_property
+    def _nodes(self) -> tuple[ast.stmt, ...]:
+        """All statements."""
+        walked = () if self.tree is None else ast.walk(self.tree)
+        return tuple(node for node in walked if isinstance(node, ast.stmt))
+
+
+def _innermost(node: ast.stmt) -> tuple[int, int, int]:
+    return node.lineno, -_last_line(node), node.col_offset
 
 
 def _first_line(node: Function) -> int:

@@ -67,7 +67,8 @@ def _engines() -> list[Engine]:
 
 def _hosts_of(engine: Engine) -> frozenset[str]:
     """The hosts in an engine's address, which may stand in its query too, each with its port."""
-    listed = ",".join(engine.url.normalized_query.get("host", ())).split(",")
+    named = engine.url.query.get("host", ())
+    listed = (named if isinstance(named, str) else ",".join(named)).split(",")
     without_port = [one.partition(":")[0] if one.count(":") == 1 else one for one in listed]
     return frozenset(filter(None, (engine.url.host, *without_port)))
 
