@@ -6,7 +6,8 @@ model itself.
 Costs: each value is validated twice, and copied.
 Instead: return the rows or entities, and let FastAPI build the response model; or objects of the
 response model itself, not `model_dump()` of them; or a `Response` with the bytes.
-Misses: objects inside of objects.
+Misses: objects inside of objects; FastAPI before 0.126, which validates objects of the response
+model itself again, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final
 from ...model.finding import Finding
 from ...model.trace import SERIALIZATION, Returned
 from ..rule import Threshold, rule, swept
+from ..sources import Function
 from ..views import Requests
 
 _LEAST_SHARE: Final = 0.1
@@ -64,5 +66,15 @@ def _dumps_models(requests: Requests) -> bool:
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in _DUMPS
-        for node in ast.walk(function)
+        for repeated in _repeated(function)
+        for node in ast.walk(repeated)
     )
+
+
+def _repeated(function: Function) -> Iterator[ast.AST]:
+    """What a function does for each of several items: what it does once makes no list."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.For | ast.AsyncFor):
+            yield from node.body
+        elif isinstance(node, ast.ListComp | ast.GeneratorExp):
+            yield node.elt
