@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -116,6 +118,43 @@ def test_samples_count_towards_the_bound(watchdog: Watchdog) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="schedstat is Linux's")
+class Frames(dict[int, FrameType]):
+    """Something that can be seen to be gone."""
+
+
+@pytest.mark.parametrize("was_collecting", [True, False])
+def test_other_threads_frames_are_let_go_before_anything_that_lets_those_threads_run(
+    trace: OpenTrace,
+    watchdog: Watchdog,
+    was_collecting: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    request.addfinalizer(gc.enable if gc.isenabled() else gc.disable)
+    (gc.enable if was_collecting else gc.disable)()
+    frame = sys._getframe()
+    looked: list[ReferenceType[Frames]] = []
+    is_collecting: list[bool] = []
+
+    def look() -> Frames:
+        is_collecting.append(gc.isenabled())
+        frames = Frames({THREAD: frame})
+        looked.append(ref(frames))
+        return frames
+
+    def read(_: ThreadClock, thread_id: int) -> None:
+        assert THREAD == thread_id
+        assert [None] == [frames() for frames in looked]
+        assert was_collecting is gc.isenabled()
+
+    monkeypatch.setattr(ThreadClock, "read", read)
+    watchdog.tick(5 * MS, look)
+
+    assert 1 == len(trace.root.samples)
+    assert [was_collecting and sys.version_info >= (3, 12)] == is_collecting
+    assert was_collecting is gc.isenabled()
+
+
 def test_the_cpu_time_of_a_thread_is_read() -> None:
     clock = ThreadClock()
     first = clock.read(threading.get_ident())

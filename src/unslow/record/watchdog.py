@@ -6,10 +6,11 @@ watchdog starves, and the first sample behind it stands for the whole stretch.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from ..current import Lane, RawPlace, clock, running
@@ -25,6 +26,8 @@ _SHORTEST_STEP_NS = 1_000_000
 _IDLE_LOOK_EVERY_NS = 20_000_000
 """How often a loop that no request holds is looked at, until it is seen to be busy."""
 _FILES_KEPT = 64
+_COLLECTIONS_HAND_OVER = sys.version_info < (3, 12)
+"""Whether a collection may begin at any allocation, and let another thread run."""
 
 
 class ThreadClock:
@@ -129,12 +132,12 @@ class Watchdog:
         ]
         loops = self._loops_to_look_at(now)
         if long or loops:
-            frames = look()
+            places, busy = _glance(look, [thread_id for thread_id, _ in long], loops)
             for thread_id, lane in long:
-                if thread_id in frames:
-                    self._sample(thread_id, lane, frames[thread_id], now)
+                if thread_id in places:
+                    self._sample(thread_id, lane, *places[thread_id], now)
             for loop in loops:
-                self._look_at_idle_loop(loop, frames.get(loop.thread_id), now)
+                self._look_at_idle_loop(loop, busy.get(loop.thread_id), now)
         for thread_id in tuple(self._seen):
             if thread_id not in running:
                 del self._seen[thread_id]
@@ -151,7 +154,9 @@ class Watchdog:
             if loop.thread_id not in running and (due or loop.busy_since_ns)
         ]
 
-    def _sample(self, thread_id: int, lane: Lane, frame: FrameType, now: int) -> None:
+    def _sample(
+        self, thread_id: int, lane: Lane, place: RawPlace | None, innermost: bool, now: int
+    ) -> None:
         begun = lane.step_start_ns
         if now <= begun:
             return
@@ -168,11 +173,13 @@ class Watchdog:
         if trace.left <= 0:
             return
         trace.left -= 1
-        innermost = own_code.is_own_file(frame.f_code.co_filename)
-        lane.samples.append((now, now - since, place_from(frame), innermost, cpu, queue))
+        lane.samples.append((now, now - since, place, innermost, cpu, queue))
 
-    def _look_at_idle_loop(self, loop: WatchedLoop, frame: FrameType | None, now: int) -> None:
-        if frame is None or not loop.is_busy(frame):
+    def _look_at_idle_loop(
+        self, loop: WatchedLoop, busy: tuple[RawPlace | None] | None, now: int
+    ) -> None:
+        """Notes that a loop is held; `busy` has the line that holds it, None where none does."""
+        if busy is None:
             loop.busy_since_ns = 0
             return
         if loop.busy_since_ns == 0:
@@ -180,6 +187,44 @@ class Watchdog:
             loop.busy_since_ns = now
             return
         self._last_busy_ns = now
-        place: RawPlace | None = place_from(frame)
+        (place,) = busy
         since = max(loop.busy_since_ns, self._last_tick_ns)
         self._recorder.stall(loop.thread_id, since, now, place)
+
+
+_Places = dict[int, tuple[RawPlace | None, bool]]
+"""By thread, its line of own code, and whether that was the one executing."""
+_Busy = dict[int, tuple[RawPlace | None]]
+"""By thread of a loop that is held, the line that holds it."""
+
+
+def _glance(
+    look: Callable[[], dict[int, FrameType]], threads: Sequence[int], loops: Sequence[WatchedLoop]
+) -> tuple[_Places, _Busy]:
+    """Reads all that is wanted off other threads' frames, and lets go of these before they run on.
+
+    In here nothing may give the interpreter's lock up. On CPython 3.11 the frame of a function that
+    goes on meanwhile is not to be touched: apps died of it, one in ten runs under load. So no file
+    is read here, and no collection begins.
+    """
+    is_collecting = _COLLECTIONS_HAND_OVER and gc.isenabled()
+    if is_collecting:
+        gc.disable()
+    try:
+        frames = look()
+        places = {
+            thread_id: (place_from(frame), own_code.is_own_file(frame.f_code.co_filename))
+            for thread_id in threads
+            if (frame := frames.get(thread_id)) is not None
+        }
+        busy = {
+            loop.thread_id: (place_from(frame),)
+            for loop in loops
+            if (frame := frames.get(loop.thread_id)) is not None and loop.is_busy(frame)
+        }
+        frame = None
+        frames.clear()
+        return places, busy
+    finally:
+        if is_collecting:
+            gc.enable()
