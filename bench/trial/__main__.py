@@ -3,9 +3,10 @@
 18 faulty and 10 correct endpoints of one FastAPI app (`faulty.py`, `correct.py`) on one schema:
 1200 users with a deferred text in 12 teams, 3600 posts, 3600 tags; SQLAlchemy with psycopg and
 asyncpg, and asyncpg alone. Each tool gets the app in a process of its own, a new database, and the
-same requests over a real socket, one at a time: unslow as `unslow run --json`, queryspy as the ASGI
-middleware of its documentation, in an environment of its own with the same versions of the
-libraries. Page sizes vary from request to request.
+same requests over a real socket, one at a time: unslow as `unslow check --requests FILE --json`,
+which sends them in its own rounds, queryspy as the ASGI middleware of its documentation, in an
+environment of its own with the same versions of the libraries. Page sizes vary from request to
+request. The client takes no compression: that is not what the cases are about.
 
     python -m bench.trial [CASE ...] [--quick] [--json] [--arms unslow ...] [--cache FOLDER]
 

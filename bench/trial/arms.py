@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any, Final
 from bench.field import free_port, say
 
 from .cases import Case, case_of_path
-from .served import TrialError, serve_and_ask
+from .served import ROOT, TrialError, serve_and_ask
 from .verdict import Said, Tool, judge
 
 PEER: Final = "queryspy==0.6.0"
@@ -34,6 +35,7 @@ LIBRARIES: Final = {
 }
 """What the app stands on, as it is asked for: the same versions for both tools."""
 FORMAT: Final = 1
+_LAST_CHARACTERS: Final = 3_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +58,62 @@ class Measured:
     wall_p50_ms: float
 
 
-def unslow_command(port: int, store: Path, options: Sequence[str]) -> list[str]:
-    """How unslow serves the app and reports in JSON at the end."""
-    serve = [sys.executable, "-m", "unslow", "run", "--json", "--folder", str(store)]
-    return [*serve, "--port", str(port), *options, "bench.trial.app:app"]
+def unslow_command(port: int, run: Run, requests: Path, options: Sequence[str]) -> list[str]:
+    """How unslow checks the app with the requests of a file, and reports in JSON."""
+    check = [sys.executable, "-m", "unslow", "check", "--url", f"http://127.0.0.1:{port}", "--json"]
+    check += ["--folder", str(run.folder / "store"), "--requests", str(requests)]
+    check += ["--concurrency", "1", *options, "--"]
+    serve = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]
+    return [*check, *serve, "bench.trial.app:app"]
 
 
 def try_unslow(run: Run, options: Sequence[str]) -> tuple[Tool, Mapping[str, Measured]]:
-    """Lets unslow watch the requests; its verdicts, and what it recorded.
+    """Lets unslow check the app with the same requests; its verdicts, and what it recorded.
 
     Raises:
         TrialError: it could not be run, or its report is not what was asked for.
     """
-    port = free_port()
-    printed = serve_and_ask(
-        unslow_command(port, run.folder / "store", options),
-        {"TRIAL_DATABASE_URL": run.database_url},
-        port,
-        run.cases,
-        requests_each=run.requests_each,
-        folder=run.folder,
+    requests = run.folder / "trial.http"
+    requests.write_text(_request_file(run), encoding="utf-8")
+    done = subprocess.run(
+        unslow_command(free_port(), run, requests, options),
+        cwd=ROOT,
+        env={**os.environ, "TRIAL_DATABASE_URL": run.database_url},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    report = _report(printed)
+    if done.returncode not in (0, 1):
+        raise TrialError(f"unslow ended with {done.returncode}: {done.stderr[-_LAST_CHARACTERS:]}")
+    report = _report(done.stdout)
     endpoints = {(one["method"], one["route"]): one for one in report["endpoints"]}
     verdicts, measured = {}, {}
     for case in run.cases:
-        endpoint = endpoints.get((case.method, case.route), {"requests": 0})
-        if endpoint["requests"] != run.requests_each:
-            raise TrialError(
-                f"{run.requests_each} requests were sent to {case.route}, and the report has"
-                f" {endpoint['requests']}"
-            )
+        endpoint = endpoints.get((case.method, case.route))
+        if endpoint is None or not endpoint["requests_counted"]:
+            raise TrialError(f"no request to {case.route} counted: {report['checked']}")
         said = [_said(finding) for finding in endpoint["findings"]]
         verdicts[case.name] = judge(case, said, case.rules, _not_checked(report, case))
         measured[case.name] = Measured(endpoint["statements"]["max"], endpoint["wall_ms"]["p50"])
-    beside = tuple(_said(finding) for finding in report["findings"])
-    return Tool("unslow", verdicts, beside), measured
+    return Tool("unslow", verdicts), measured
+
+
+def _request_file(run: Run) -> str:
+    """All requests of the run, as a file of requests has them."""
+    parts = []
+    for case in run.cases:
+        for number in range(run.requests_each):
+            one = case.request(number)
+            parts.append(f"{one.method} {one.path}\naccept-encoding: identity\n")
+            if one.body is not None:
+                parts[-1] += f"content-type: application/json\n\n{one.body.decode()}\n"
+    return "\n###\n".join(parts)
 
 
 def _report(printed: str) -> Mapping[str, Any]:
-    """The report at the end of an output that begins with the server's log of its answers."""
-    _, brace, rest = f"\n{printed}".rpartition("\n{\n")
     try:
-        report: Mapping[str, Any] = json.loads(brace + rest)
+        report: Mapping[str, Any] = json.loads(printed)
     except ValueError as error:
         raise TrialError(f"unslow printed no JSON, but {printed[-300:]!r}") from error
     if report.get("format") != FORMAT:

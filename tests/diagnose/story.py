@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, replace
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 from tests.record.handmade import LOOP, MS
@@ -12,8 +14,10 @@ from unslow.diagnose.views import Requests, Run
 from unslow.model.finding import Finding
 from unslow.model.receipt import Seen, Waited
 from unslow.model.trace import (
+    CONNECT,
     FRAMEWORK,
     OWN_CODE,
+    REMOTE,
     SEND,
     SQL,
     Hold,
@@ -27,7 +31,7 @@ from unslow.model.trace import (
     Step,
     Trace,
 )
-from unslow.model.usage import Usage
+from unslow.model.usage import EagerLoad, Profile, Usage
 from unslow.record.endpoints import kept_of
 from unslow.record.receipt import receipt_of
 
@@ -50,6 +54,7 @@ class Story:
         self._holds: list[tuple[str, int, Place | None]] = []
         self._closed: list[Hold] = []
         self._step_start = 0
+        self._answered: int | None = None
         self._in_thread = in_thread
 
     @property
@@ -79,6 +84,32 @@ class Story:
         self._slices.append(Slice(start, self._now, segment, what, place))
         return self
 
+    def asks(
+        self,
+        ms: float = 10.0,
+        *chain: Place,
+        host: str = "prices.example:443",
+        pool: int = 1,
+        is_bounded: bool = True,
+        holds_loop: bool = False,
+    ) -> Story:
+        """Calls another service: from LINE, or from lines that called one another."""
+        place, *callers = chain or (LINE,)
+        what = (host, pool, is_bounded, False, *map(astuple, callers))
+        return (self.blocks if holds_loop else self.waits)(REMOTE, ms, what, place)
+
+    def asks_in_passing(
+        self, ms: float = 10.0, *, host: str = "prices.example:443", is_bounded: bool = True
+    ) -> Story:
+        """Calls another service from a task or thread whose lines are all a library's."""
+        return self.waits(REMOTE, ms, (host, 1, is_bounded))
+
+    def reads_on(
+        self, ms: float, *, host: str = "prices.example:443", holds_loop: bool = False
+    ) -> Story:
+        """Reads more of an answer of another service."""
+        return (self.blocks if holds_loop else self.waits)(REMOTE, ms, (host, 1, True, True), LINE)
+
     def runs(self, ms: float, place: Place | None = LINE, segment: int = OWN_CODE) -> Story:
         """Computes; the watchdog sees the line."""
         self.blocks(segment, ms, None, place)
@@ -97,10 +128,24 @@ class Story:
         self._closed.append(Hold(pool, start, self._now, place))
         return self
 
+    def connects(
+        self,
+        what: Any = "asyncpg 127.0.0.1:5432/shop",
+        ms: float = 5.0,
+        place: Place | None = LINE,
+    ) -> Story:
+        """Opens a connection: of a server, or of a pool by its name, its number, and if again."""
+        return self.waits(CONNECT, ms, what, place)
+
     def answers(self, ms: float = 0.1, parts: int = 1) -> Story:
         """Sends the head and the body."""
         for _ in range(parts + 1):
             self.waits(SEND, ms)
+        return self
+
+    def is_answered(self) -> Story:
+        """The response is whole: what comes now comes after it."""
+        self._answered = self._now
         return self
 
     def trace(
@@ -140,7 +185,7 @@ class Story:
             status=status,
             started_at=float(number),
             start_ns=0,
-            response_end_ns=self._now,
+            response_end_ns=self._now if self._answered is None else self._answered,
             end_ns=self._now,
             response_bytes=response_bytes,
             lanes=(root, lane) if self._in_thread else (lane,),
@@ -155,6 +200,28 @@ class Story:
     def _end_step(self) -> None:
         if self._now > self._step_start:
             self._steps.append(Step(self._step_start, self._now))
+
+
+def side_by_side(*traces: Trace) -> Trace:
+    """A request whose tasks do at the same time what these requests do."""
+    longest = max(traces, key=lambda one: one.end_ns)
+    root = Lane("task", LOOP, -1, 0, longest.end_ns)
+    lanes = [replace(lane, parent=0) for one in traces for lane in one.lanes]
+    return replace(longest, lanes=(root, *lanes))
+
+
+class App:
+    """A small source file of the user's, whose places are found by the words of their lines."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.path = folder / "shop.py"
+        self.path.write_text(dedent(text))
+
+    def at(self, words: str, function: str = "list_orders") -> Place:
+        """The one line that has these words."""
+        lines = enumerate(self.path.read_text().splitlines(), 1)
+        (number,) = [number for number, line in lines if words in line]
+        return Place(str(self.path), number, function)
 
 
 def seen(trace: Trace, *, open_count: int = 1) -> Seen:
@@ -216,4 +283,58 @@ def listing(rows: int, *, table: str = "orders", place: Place | None = OTHER_LIN
     """A query for a list."""
     return Statement(
         f"SELECT * FROM {table} ORDER BY id LIMIT ?", "asyncpg", place, rows_count=rows
+    )
+
+
+def lazy_load(
+    number: int,
+    *,
+    parent: int = 0,
+    relationship: str = "Order.customer",
+    place: Place | None = LINE,
+    rows: int = 1,
+) -> Statement:
+    """The load of a relationship at its first touch, for the row with this number."""
+    loaded = look_up(number, table="related", place=place, rows=rows)
+    return replace(loaded, parent=parent, relationship=relationship, row_key=f"row {number}")
+
+
+def eager_load(
+    *,
+    parent: int = 0,
+    relationship: str = "Order.customer",
+    place: Place | None = OTHER_LINE,
+    rows: int = 1,
+) -> Statement:
+    """The load of a relationship for many rows at once, right after the query for them."""
+    loaded = look_up(0, table="related", place=place, rows=rows)
+    return replace(loaded, parent=parent, relationship=relationship, is_batch=True)
+
+
+def usage(
+    rows: int,
+    *,
+    statement: int = 0,
+    entity: str = "Order",
+    sizes: Mapping[str, int] | None = None,
+    profile: tuple[Profile, ...] | None = None,
+    written: int = 0,
+    relationships: tuple[EagerLoad, ...] = (),
+) -> Usage:
+    """What was read of the objects of a statement: the total of each, if nothing else is said."""
+    columns = {"id": 8 * rows, "total": 8 * rows} if sizes is None else sizes
+    sets = ((("total",), rows),) if profile is None else profile
+    read = {name for names, _ in sets for name in names}
+    return Usage(
+        statement=statement,
+        entity=entity,
+        rows_count=rows,
+        primary_key=("id",),
+        columns=tuple(columns),
+        columns_bytes=tuple(columns.values()),
+        read_columns=tuple(name for name in columns if name in read),
+        read_rows_count=sum(count for _, count in sets),
+        written_rows_count=written,
+        profile=sets,
+        relationships=relationships,
     )

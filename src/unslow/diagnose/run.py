@@ -9,7 +9,7 @@ from typing import Final
 
 from ..model.finding import BROKE, CLEAN, FOUND, NOT_CHECKED, Finding, Outcome
 from ..model.receipt import Seen
-from ..model.trace import SQL
+from ..model.trace import SQL, Trace
 from .catalogue import RULES
 from .rule import Nearly, Rule
 from .views import NEEDS, Requests, Run, counts, is_control
@@ -100,10 +100,16 @@ def _apply(rule: Rule, requests: Requests) -> tuple[list[Finding], Outcome]:
 
 def _missing(rule: Rule, requests: Requests) -> str:
     if not requests.counted:
-        statuses = sorted({one.trace.status for one in requests.every})
-        return f"no request was answered with a 2xx, but with {', '.join(map(str, statuses))}"
+        found = sorted({_answer(one.trace) for one in requests.every})
+        return f"no request was answered with a 2xx, but with {', '.join(found)}"
     reasons = (NEEDS[need](requests) for need in rule.needs)
     return next(filter(None, reasons), "")
+
+
+def _answer(trace: Trace) -> str:
+    """How a request was answered that does not count."""
+    is_good = 200 <= trace.status < 300
+    return f"{trace.status} that was not whole" if is_good else str(trace.status)
 
 
 def _most_first(finding: Finding) -> tuple[float, str, str]:

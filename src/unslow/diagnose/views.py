@@ -52,6 +52,7 @@ _CONTROL: Final = (
 )
 """What controls a transaction or a session, and asks for nothing."""
 _WRITES: Final = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE")
+_COPIES_OUT: Final = re.compile(r"COPY\s*\(|COPY\b.*\bTO STDOUT\b")
 _WRITES_WITHIN: Final = re.compile(
     r"\b(?:INSERT INTO|(?<!FOR )(?<!FOR NO KEY )UPDATE|DELETE FROM|MERGE INTO)\b"
 )
@@ -482,7 +483,7 @@ def is_write(shape: str) -> bool:
     words = shape.upper()
     if words.startswith("WITH"):
         return _WRITES_WITHIN.search(words) is not None
-    return words.startswith(_WRITES)
+    return words.startswith(_WRITES) and _COPIES_OUT.match(words) is None
 
 
 def is_select(shape: str) -> bool:

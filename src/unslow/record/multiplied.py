@@ -15,9 +15,11 @@ from .shape import TextFacts
 _FEWEST_ROWS: Final = 50
 _COLUMNS_COUNT: Final = 40
 _TRIES: Final = 5
+_SHAPES_KEPT: Final = 2_000
 _FEWEST_EACH: Final = 2
 _PARENTS_COUNT: Final = 4
 """The parent's key is one of the first columns."""
+_PROBED_COUNT: Final = 200
 _PAIRS_COUNT: Final = 8
 """Of the pairs of columns with fitting numbers so many are looked at cell by cell."""
 _LEAST_GROWTH: Final = 1.25
@@ -39,6 +41,9 @@ def multiplied_of(statement: OpenStatement, facts: TextFacts) -> tuple[int, int]
     known = _found.get(shape)
     if known is not None or _tries.get(shape, 0) >= _TRIES:
         return known
+    if len(_tries) >= _SHAPES_KEPT:
+        _tries.clear()
+        _found.clear()
     _tries[shape] = _tries.get(shape, 0) + 1
     found = _lists([cells_of(row) for row in rows])
     if found is not None:
@@ -111,12 +116,12 @@ def _fitting(
 
 def _is_product(group: Sequence[Row], left: int, right: int) -> bool:
     """Whether no pair comes twice, and no cell says anything that only the two together tell."""
-    if len({(row[left], row[right]) for row in group}) < len(group):
-        return False
-    return all(
-        _is_told_by(group, column, left) or _is_told_by(group, column, right)
-        for column in range(len(group[0]))
-    )
+    # The first rows nearly always show what the others would.
+    for rows in (group[:_PROBED_COUNT], group):
+        for column in range(len(group[0])):
+            if not (_is_told_by(rows, column, left) or _is_told_by(rows, column, right)):
+                return False
+    return len({(row[left], row[right]) for row in group}) == len(group)
 
 
 def _is_told_by(group: Sequence[Row], column: int, key: int) -> bool:

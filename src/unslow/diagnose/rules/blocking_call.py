@@ -37,13 +37,11 @@ def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Ne
     """One finding for each function and kind of wait, at its longest line."""
     lines: dict[tuple[str, str, int], dict[tuple[Place | None, str], float]] = {}
     for request in requests:
-        for segment in BLOCKS_LOOP:
-            for lane, one in request.slices(segment):
-                if _holds_loop(lane, one):
-                    place = _place(request, one)
-                    where = ("", "") if place is None else (place.path, place.function)
-                    found = lines.setdefault((*where, segment), defaultdict(float))
-                    found[place, _what(one)] += (one.end_ns - one.start_ns) / 1e6
+        for one in _held(request):
+            place = _place(request, one)
+            where = ("", "") if place is None else (place.path, place.function)
+            found = lines.setdefault((*where, one.segment), defaultdict(float))
+            found[place, _what(one)] += (one.end_ns - one.start_ns) / 1e6
     for (_, _, segment), found in lines.items():
         ms = sum(found.values()) / len(requests)
         (place, what), _ = max(found.items(), key=lambda item: item[1])
@@ -62,6 +60,19 @@ def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Ne
             shape=f"{SEGMENTS[segment]} {what}",
             evidence={"segment": SEGMENTS[segment], "what": what, "blocked_ms": ms},
         )
+
+
+def _held(request: Request) -> Iterator[Slice]:
+    """The waits that held the loop; what lies within another one is part of that."""
+    for lane in request.trace.lanes:
+        outer: Slice | None = None
+        # In the order of their ends: what lies inside another slice stands before it.
+        for one in reversed(lane.slices):
+            if one.segment not in BLOCKS_LOOP or one.start_ns >= request.trace.response_end_ns:
+                continue
+            if (outer is None or one.end_ns <= outer.start_ns) and _holds_loop(lane, one):
+                outer = one
+                yield one
 
 
 def _holds_loop(lane: Lane, one: Slice) -> bool:

@@ -9,7 +9,7 @@ Misses: clients that are kept and whose connections are not.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from ...model.finding import Finding
@@ -38,12 +38,12 @@ def client_per_request(requests: Requests, threshold: float) -> Iterator[Finding
             lines[call.host, call.place].append((number, call))
             users[request.trace.process_id, call.pool].add(number)
     for (host, place), calls in lines.items():
-        asked = {number for number, _ in calls}
+        asked = _asked_again({number for number, _ in calls}, requests)
         alone = {
             number
             for number, call in calls
             if users[requests.counted[number].trace.process_id, call.pool] == {number}
-        }
+        } & asked
         if len(alone) < threshold or len(alone) < _LEAST_SHARE * len(asked):
             if len(alone) > 1:
                 yield Nearly(f"{len(alone)} of {len(asked)} requests had a client of their own")
@@ -55,3 +55,10 @@ def client_per_request(requests: Requests, threshold: float) -> Iterator[Finding
             shape=host,
             evidence={"host": host, "clients": len(alone), "requests": len(asked)},
         )
+
+
+def _asked_again(numbers: set[int], requests: Requests) -> set[int]:
+    """Those whose process called another time: of others nobody knows if a client was kept."""
+    processes = {number: requests.counted[number].trace.process_id for number in numbers}
+    calls = Counter(processes.values())
+    return {number for number, process in processes.items() if calls[process] > 1}

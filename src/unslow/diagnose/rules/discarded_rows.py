@@ -15,11 +15,14 @@ from statistics import median
 from typing import Final
 
 from ...model.finding import Finding
+from ...model.trace import Returned
 from ...model.usage import Usage
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests, StatementKey
 
 _LEAST_SHARE: Final = 0.7
+_LEAST_MORE: Final = 2
+"""Times as many attributes are read for use as for a choice; one more may be read of some only."""
 
 
 @rule(
@@ -36,13 +39,14 @@ def discarded_rows(requests: Requests, threshold: float) -> Iterator[Finding | N
             one = request.trace.statements[usage.statement]
             if not one.relationship:
                 key = StatementKey(one.shape, one.place, "")
-                found[usage.entity, key].append((_discarded(usage), usage.rows_count))
+                discarded = _discarded(usage, request.trace.returned)
+                found[usage.entity, key].append((discarded, usage.rows_count))
     for (entity, key), counts in found.items():
-        discarded = median(count for count, _ in counts)
+        unused = median(count for count, _ in counts)
         rows = median(rows for _, rows in counts)
-        if discarded < threshold or discarded < _LEAST_SHARE * rows:
-            if discarded > 1:
-                yield Nearly(f"{discarded:,.0f} of {rows:,.0f} rows of {entity} were not used")
+        if unused < threshold or unused < _LEAST_SHARE * rows:
+            if unused > 1:
+                yield Nearly(f"{unused:,.0f} of {rows:,.0f} rows of {entity} were not used")
             continue
         ms = sum(
             one.mean_ms(lambda cost: cost.rows + cost.hydration)
@@ -50,21 +54,23 @@ def discarded_rows(requests: Requests, threshold: float) -> Iterator[Finding | N
             if (one.shape, one.place) == (key.shape, key.place)
         )
         yield requests.finding(
-            f"Of {rows:,.0f} rows of {entity} {rows - discarded:,.0f} are used; of the others"
-            " nothing is read, or only what they were chosen by.",
+            f"{rows - unused:,.0f} of {rows:,.0f} rows of {entity} are used; of the others nothing"
+            " is read, or only what they were chosen by.",
             key.place,
-            could_save_ms=ms * discarded / rows,
+            could_save_ms=ms * unused / rows,
             shape=f"{entity} {key.shape}",
-            evidence={"rows": round(rows), "discarded": round(discarded)},
+            evidence={"rows": round(rows), "discarded": round(unused)},
         )
 
 
-def _discarded(usage: Usage) -> int:
-    """The objects that were not used: nothing was read, or less than of each one that was."""
+def _discarded(usage: Usage, returned: Returned | None) -> int:
+    """The objects that were not used: nothing was read, or far less than of each one that was."""
     unread = max(0, usage.rows_count - usage.read_rows_count - usage.written_rows_count)
-    if len(usage.profile) < 2:
+    is_answered = returned is not None and returned.items_count >= usage.rows_count
+    if len(usage.profile) < 2 or is_answered:
         return unread
     (first, count), *others = usage.profile
-    if all(set(first) < set(one) for one, _ in others):
+    chosen_by = set(first)
+    if all(chosen_by < set(one) and len(one) >= _LEAST_MORE * len(first) for one, _ in others):
         return unread + count
     return unread

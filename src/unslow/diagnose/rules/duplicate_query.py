@@ -10,12 +10,12 @@ Misses: equal questions in other words.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from ...model.finding import Finding
-from ...model.trace import BLOCKING, UNEXPLAINED, Place
+from ...model.trace import BLOCKING, UNEXPLAINED, Place, Statement
 from ..rule import Threshold, rule, swept
 from ..views import Request, Requests, is_select, is_write
 
@@ -65,22 +65,42 @@ def _line(place: Place | None) -> str:
 
 def _repeats(request: Request) -> Iterator[tuple[int, int]]:
     """The pairs of a query and the same one again."""
-    same: dict[tuple[str, str], list[int]] = defaultdict(list)
+    same: dict[tuple[str, str, str], list[int]] = defaultdict(list)
     statements = request.trace.statements
     for index, one in enumerate(statements):
         if one.parameters_key and not one.relationship and _asks(one.shape):
-            same[one.shape, one.parameters_key].append(index)
-    ends = [
-        index
-        for index, one in enumerate(statements)
-        if is_write(one.shape) or one.shape.upper().startswith("ROLLBACK TO")
-    ]
+            # Texts of one shape may have equal parameters and other literals.
+            same[one.shape, one.literals_key, one.parameters_key].append(index)
+    ends = _ends(statements)
     for indices in same.values():
         for first, again in pairwise(indices):
             if not request.is_in_response(again) or any(first < end < again for end in ends):
                 continue
-            if not _waits_between(request, first, again):
+            # Where nothing was there, it failed or somebody else has written it meanwhile.
+            is_news = not statements[first].rows_count and statements[again].rows_count
+            if not is_news and not _waits_between(request, first, again):
                 yield first, again
+
+
+def _ends(statements: Sequence[Statement]) -> list[int]:
+    """The statements after which a known answer may be another one: writes, and taking them back.
+
+    The ROLLBACK with which a session ends that has only read takes nothing back.
+    """
+    found = []
+    has_written = False
+    for index, one in enumerate(statements):
+        words = one.shape.upper()
+        if is_write(one.shape):
+            has_written = True
+            found.append(index)
+        elif words.startswith("ROLLBACK TO"):
+            found.append(index)
+        elif words.startswith(("COMMIT", "ROLLBACK")):
+            if has_written and words.startswith("ROLLBACK"):
+                found.append(index)
+            has_written = False
+    return found
 
 
 def _asks(shape: str) -> bool:
@@ -93,6 +113,7 @@ def _waits_between(request: Request, first: int, again: int) -> bool:
     start, end = request.ends_ns[first], request.starts_ns[again]
     waited = 0
     for segment in (BLOCKING, UNEXPLAINED):
-        for _, one in request.slices(segment):
+        # Not the slices: while a task waits for a service, what it awaits is noted as well.
+        for one in request.pieces(segment):
             waited += max(0, min(one.end_ns, end) - max(one.start_ns, start))
     return waited * 2 > end - start > 0 and waited > 1_000_000

@@ -24,6 +24,8 @@ from ..views import Calls, Requests
 
 _LEAST_SHARE: Final = 0.1
 """Loads per row of the earlier statement: of few objects that many rows share each comes once."""
+_FEWEST_OF_ONE: Final = 2
+"""On a walk up a tree each load has another one for its parent."""
 
 
 @rule(
@@ -38,47 +40,53 @@ def lazy_load_loop(requests: Requests, threshold: float) -> Iterator[Finding | N
     for calls in requests.groups:
         if not calls.relationship:
             continue
-        loads = [_loads(request.trace, indices) for request, indices in calls.by_request]
-        looped = [one for one in loads if len(one) >= threshold and _is_loop(one)]
+        loads = [(one.trace, _loads(one.trace, indices)) for one, indices in calls.by_request]
+        looped = [one for one in loads if len(one[1]) >= threshold and _is_loop(*one)]
+        most = max((len(mine) for _, mine in loads), default=0)
         if looped:
-            yield _finding(requests, calls)
-        elif max(map(len, loads), default=0) > 1:
-            most = max(map(len, loads))
+            yield _finding(requests, calls, *looped[0])
+        elif most > 1:
             yield Nearly(f"{calls.relationship} is loaded for {most} rows in one request at most")
 
 
-def _loads(trace: Trace, indices: list[int]) -> list[tuple[int, str, int | None]]:
-    """The loads that a row caused: parent, key of the row, and rows of the parent."""
-    found = {}
-    for index in indices:
-        one = trace.statements[index]
-        if one.row_key:
-            rows = trace.statements[one.parent].rows_count if one.parent >= 0 else None
-            found[one.row_key] = (one.parent, one.row_key, rows)
-    return list(found.values())
+def _loads(trace: Trace, indices: list[int]) -> list[Statement]:
+    """The loads that a row caused, one for each row."""
+    statements = [trace.statements[index] for index in indices]
+    return list({one.row_key: one for one in statements if one.row_key}.values())
 
 
-def _is_loop(loads: list[tuple[int, str, int | None]]) -> bool:
-    parents = Counter(parent for parent, _, _ in loads)
-    if max(parents.values()) < 2:
-        return False
-    rows = [rows for parent, rows in {parent: rows for parent, _, rows in loads}.items() if rows]
-    return not rows or len(loads) >= _LEAST_SHARE * sum(rows)
+def _is_loop(trace: Trace, loads: list[Statement]) -> bool:
+    """Whether rows of one statement caused the loads, and not a few that many rows share."""
+    parents = Counter(one.parent for one in loads)
+    if max(parents.values()) < _FEWEST_OF_ONE:
+        above = [trace.statements[parent] for parent in parents if parent >= 0]
+        return _are_links(loads, above) and _is_loop(trace, above)
+    rows = sum(trace.statements[parent].rows_count or 0 for parent in parents if parent >= 0)
+    return len(loads) >= _LEAST_SHARE * rows
 
 
-def _finding(requests: Requests, calls: Calls) -> Finding:
-    request, _, statement = next(calls.statements())
-    path, root = _path(request.trace, statement)
+def _are_links(loads: list[Statement], above: list[Statement]) -> bool:
+    """Whether each load follows one of another relationship, the same for all: `row.one.other`."""
+    names = {one.relationship if one.row_key else "" for one in above}
+    return (
+        len(above) == len(loads)
+        and len(names) == 1
+        and names.isdisjoint({"", loads[0].relationship})
+    )
+
+
+def _finding(requests: Requests, calls: Calls, trace: Trace, loads: list[Statement]) -> Finding:
+    ((parent, _),) = Counter(one.parent for one in loads).most_common(1)
+    statement = next(one for one in loads if one.parent == parent)
+    path, root = _path(trace, statement)
     per_request = calls.mean_count
-    first_rows = _rows_of_parents(calls)
+    rows = _rows_of_parents(requests, calls)
     entity, _, attribute = calls.relationship.rpartition(".")
-    what = "column" if attribute == "*" else attribute
-    rows = f" for {first_rows:,.0f} rows" if first_rows else ""
-    at = f" of line {root.place.line}" if root is not None and root.place is not None else ""
+    what = "columns" if attribute == "*" else attribute
     growth = calls.growth
     return requests.finding(
         f"Every {entity} loads its {what} alone: {calls.relationship},"
-        f" {per_request:,.0f} statements{rows}{at}.",
+        f" {per_request:,.0f} statements{_of_rows(rows, path, root)}.",
         None if root is None else root.place,
         could_save_ms=calls.saved_ms(),
         round_trips=max(0.0, per_request - 1),
@@ -87,11 +95,20 @@ def _finding(requests: Requests, calls: Calls) -> Finding:
         evidence={
             "statements": round(per_request, 1),
             "relationship": " -> ".join(path),
-            "rows_of_parent": first_rows,
+            "rows_of_parent": rows,
             "growth_per_row": None if growth is None else round(growth.slope, 3),
             "lineage": True,
         },
     )
+
+
+def _of_rows(rows: float | None, path: list[str], root: Statement | None) -> str:
+    if not rows:
+        return ""
+    if root is None or root.place is None:
+        return f" for {rows:,.0f} rows"
+    line = f"line {root.place.line}"
+    return f" for {rows:,.0f} rows " + (f"of {line}" if len(path) == 1 else f"that {line} led to")
 
 
 def _path(trace: Trace, statement: Statement) -> tuple[list[str], Statement | None]:
@@ -104,13 +121,11 @@ def _path(trace: Trace, statement: Statement) -> tuple[list[str], Statement | No
     return path, parent
 
 
-def _rows_of_parents(calls: Calls) -> float | None:
+def _rows_of_parents(requests: Requests, calls: Calls) -> float | None:
     """How many rows the loads' parents had, per request."""
-    sums = []
+    rows = 0
     for request, indices in calls.by_request:
         statements = request.trace.statements
         parents = {statements[index].parent for index in indices} - {-1}
-        rows = [statements[parent].rows_count for parent in parents]
-        sums.append(sum(count for count in rows if count is not None))
-    mean = sum(sums) / len(sums) if sums else 0.0
-    return round(mean, 1) or None
+        rows += sum(statements[parent].rows_count or 0 for parent in parents)
+    return round(rows / len(requests), 1) or None

@@ -32,30 +32,30 @@ def long_step(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
     """One finding for each function that is running most of the time."""
     alone = [one for one in requests if one.seen.alone]
     looked_at = alone or list(requests)
-    steps: dict[tuple[str, str], list[tuple[float, Place | None]]] = defaultdict(list)
-    for request in looked_at:
+    steps: dict[tuple[str, str], list[tuple[int, float, Place | None]]] = defaultdict(list)
+    for number, request in enumerate(looked_at):
         for ms, place in _steps(request, threshold / 2):
-            steps["" if place is None else place.path, "" if place is None else place.function] += [
-                (ms, place)
-            ]
+            where = ("", "") if place is None else (place.path, place.function)
+            steps[where].append((number, ms, place))
     for found in steps.values():
-        long = [one for one in found if one[0] >= threshold]
-        if len(long) * 2 < len(looked_at):
-            longest = max(ms for ms, _ in found)
+        long = [one for one in found if one[1] >= threshold]
+        requests_count = len({number for number, _, _ in long})
+        if requests_count * 2 < len(looked_at):
+            longest = max(ms for _, ms, _ in found)
             yield Nearly(f"own code held the loop for {longest:.1f} ms in a step")
             continue
-        ms = sum(ms for ms, _ in long) / len(looked_at)
         places: dict[Place | None, float] = defaultdict(float)
-        for took, place in long:
-            places[place] += took
-        place = max(places, key=lambda one: places[one])
+        for _, ms, place in long:
+            places[place] += ms
+        whole_ms = sum(places.values())
+        step_ms = whole_ms / len(long)
         yield requests.finding(
-            f"Own code runs for {ms:,.1f} ms without giving the event loop up.",
-            place,
-            could_save_ms=ms,
+            f"Own code runs for {step_ms:,.1f} ms without giving the event loop up.",
+            max(places, key=lambda one: places[one]),
+            could_save_ms=whole_ms / len(looked_at),
             saves_for=OTHERS,
             others_waited_ms=requests.others_waited_ms(SEGMENTS[OWN_CODE]),
-            evidence={"step_ms": ms, "requests": len(long)},
+            evidence={"step_ms": step_ms, "requests": requests_count},
         )
 
 

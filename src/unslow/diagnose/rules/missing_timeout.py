@@ -32,29 +32,48 @@ _BOUNDS: Final = frozenset({"timeout", "timeout_at", "wait_for", "fail_after", "
 )
 def missing_timeout(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each service and line."""
-    found: dict[tuple[str, Place | None], list[RemoteCall]] = defaultdict(list)
+    found: dict[tuple[object, ...], list[RemoteCall]] = defaultdict(list)
     for request in requests:
         for call in request.remote_calls():
             if not call.is_bounded:
-                found[call.host, call.place].append(call)
-    for (host, place), calls in found.items():
-        if len(calls) < threshold:
-            continue
-        if any(_is_bounded_around(one, requests.run.sources) for one in calls[0].chain):
-            yield Nearly(f"a call of {host} has no timeout; something around it has one")
+                found[call.host, *_where(call)].append(call)
+    for calls in found.values():
+        host = calls[0].host
+        ways = {one.chain for one in calls}
+        bounded = {way for way in ways if _is_bounded_on(way, requests)}
+        endless = [one for one in calls if one.chain not in bounded]
+        if len(endless) < threshold:
+            if bounded:
+                yield Nearly(f"a call of {host} has no timeout; something around it has one")
             continue
         yield requests.finding(
             f"The answer of {host} is waited for without end.",
-            place,
+            endless[0].place,
             shape=host,
-            evidence={"host": host, "calls": len(calls)},
+            evidence={"host": host, "calls": len(endless)},
         )
 
 
-def _is_bounded_around(place: Place, sources: Sources) -> bool:
+def _where(call: RemoteCall) -> tuple[object, ...]:
+    place = call.place
+    if place is not None and call.is_mail:
+        # A mail takes several calls, and one timeout for all.
+        return place.path, place.function
+    return (place,)
+
+
+def _is_bounded_on(way: tuple[Place, ...], requests: Requests) -> bool:
+    """Whether anything on the way to a call ends it after a time.
+
+    Handed to a task or a thread of its own, it has no way: then anything in the endpoint counts.
+    """
+    return any(_is_bounded_around(one, requests.run.sources) for one in way or (requests.endpoint,))
+
+
+def _is_bounded_around(place: Place | None, sources: Sources) -> bool:
     """Whether a function, at or around a line, calls what ends other calls after a time."""
     function, statement = sources.function(place), sources.statement(place)
-    if function is None or statement is None:
+    if place is None or function is None or statement is None:
         return False
     around = [
         node

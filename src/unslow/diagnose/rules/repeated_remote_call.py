@@ -37,7 +37,13 @@ def repeated_remote_call(requests: Requests, threshold: float) -> Iterator[Findi
         for calls in lines.values():
             if len(calls) > 1 and not _waits_between(request, calls):
                 found[calls[0].host, calls[0].place].append(calls)
-    for (host, place), loops in found.items():
+    said = set()
+    for (host, place), loops in sorted(found.items(), key=_longest_first):
+        if place is not None and loops[0][0].is_mail:
+            # A mail takes several calls: the longest one stands for all.
+            if (host, place.path, place.function) in said:
+                continue
+            said.add((host, place.path, place.function))
         most = max(map(len, loops))
         if most < threshold:
             yield Nearly(f"{host} is called {most} times from one line")
@@ -51,6 +57,10 @@ def repeated_remote_call(requests: Requests, threshold: float) -> Iterator[Findi
             shape=host,
             evidence={"host": host, "calls": round(count, 1)},
         )
+
+
+def _longest_first(item: tuple[object, list[list[RemoteCall]]]) -> float:
+    return -sum(call.ms for calls in item[1] for call in calls)
 
 
 def _waits_between(request: Request, calls: list[RemoteCall]) -> bool:

@@ -57,7 +57,7 @@ def serial_awaits(requests: Requests, threshold: float) -> Iterator[Finding | Ne
             pair.second,
             could_save_ms=ms,
             touched=pair.first,
-            shape=f"{pair.second.function}",
+            shape=requests.run.sources.line(pair.second),
             evidence={"first_line": pair.first.line, "second_line": pair.second.line},
         )
 
@@ -91,11 +91,14 @@ def _verdict(pair: _Pair, sources: Sources) -> str:
     """Why the second call may need the first one's answer; empty where it does not."""
     function = sources.function(pair.second)
     first, second = sources.statement(pair.first), sources.statement(pair.second)
-    if function is None or first is None or second is None or first is second:
+    if function is None or first is None or second is None:
         return "their source could not be read"
+    if first is second:
+        return "both stand in one statement"
     used = _flowing(function, first, second)
-    if used & names_read(second):
-        return f"the later one uses {', '.join(sorted(used & names_read(second)))}"
+    needed = names_read(_asking(second))
+    if used & needed:
+        return f"the later one uses {', '.join(sorted(used & needed))}"
     if _is_decided_by(function, first, second, used):
         return "whether the later one is sent hangs on the first"
     return ""
@@ -103,9 +106,7 @@ def _verdict(pair: _Pair, sources: Sources) -> str:
 
 def _flowing(function: Function, first: ast.stmt, second: ast.stmt) -> set[str]:
     """The names whose values come of the first statement when the second one runs."""
-    flowing = names_set(first)
-    if isinstance(first, ast.With | ast.AsyncWith):
-        flowing |= {name for item in first.items for name in names_set(item)}
+    flowing = names_set(first) | _filled(first)
     between = sorted(
         (
             node
@@ -118,6 +119,50 @@ def _flowing(function: Function, first: ast.stmt, second: ast.stmt) -> set[str]:
         if names_read(node) & flowing:
             flowing |= names_set(node) | _changed(node)
     return flowing
+
+
+def _asking(statement: ast.stmt) -> ast.AST:
+    """What of a statement is worked out before its call is sent, without what takes the answer."""
+    if isinstance(statement, ast.Assign):
+        return statement.value
+    call = _taking_call(statement)
+    return statement if call is None else ast.Tuple(elts=[*call.args, *_values(call)])
+
+
+def _filled(statement: ast.stmt) -> set[str]:
+    """The names of objects that an awaited answer may have gone into, beside the names it is."""
+    targets = [
+        node
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
+    ]
+    call = _taking_call(statement)
+    found = [*targets, *([] if call is None else [call.func])]
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Await):
+        # Whoever gives nothing back has left it with what was handed in.
+        awaited = statement.value.value
+        found += [*awaited.args, *_values(awaited)] if isinstance(awaited, ast.Call) else []
+    return {name for node in found for name in _base(node)}
+
+
+def _taking_call(statement: ast.stmt) -> ast.Call | None:
+    """The call that is handed an awaited answer, as in `found.append(await ...)`."""
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    is_handed = any(isinstance(one, ast.Await) for arg in call.args for one in ast.walk(arg))
+    return call if is_handed else None
+
+
+def _values(call: ast.Call) -> list[ast.expr]:
+    return [one.value for one in call.keywords]
+
+
+def _base(node: ast.expr) -> set[str]:
+    """The name of the object that something is an attribute or an element of."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return {node.id} if isinstance(node, ast.Name) else set()
 
 
 def _changed(statement: ast.stmt) -> set[str]:

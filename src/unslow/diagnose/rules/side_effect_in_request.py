@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from ...model.finding import Finding
@@ -22,6 +23,9 @@ from ..sources import Sources
 from ..views import RemoteCall, Requests, is_write
 
 _READS: Final = frozenset({"GET", "HEAD"})
+_VERBS: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "COPY", "TRUNCATE"})
+_SENDERS: Final = frozenset({"delete", "head", "options", "patch", "post", "request", "urlopen"})
+"""Of a call with others in its arguments, those names say that it is the one which was sent."""
 
 
 @rule(
@@ -38,25 +42,31 @@ def side_effect_in_request(requests: Requests, threshold: float) -> Iterator[Fin
 
 
 def _calls(requests: Requests, threshold: float) -> Iterator[Finding]:
-    found: dict[tuple[str, tuple[Place, ...]], list[tuple[int, RemoteCall]]] = defaultdict(list)
+    found: dict[tuple[object, ...], list[tuple[int, RemoteCall]]] = defaultdict(list)
+    is_unused = cache(lambda chain: _is_unused(chain, requests.run.sources))
     for number, request in enumerate(requests):
         for call in request.remote_calls():
-            found[call.host, call.chain].append((number, call))
-    said = set()
-    for (host, chain), calls in sorted(found.items(), key=_longest_first):
-        is_mail = calls[0][1].is_mail
-        line = chain[0] if is_mail and chain else _unused_at(chain, requests.run.sources)
+            # Nobody waits for a call that goes on when the response is whole.
+            if call.place is None or call.end_ns > request.trace.response_end_ns:
+                continue
+            if call.is_mail:
+                # A mail takes several calls.
+                found[call.host, call.place.path, call.place.function].append((number, call))
+            elif is_unused(call.chain):
+                found[call.host, call.place].append((number, call))
+    for calls in found.values():
         requests_count = len({number for number, _ in calls})
-        # A mail takes several calls: the longest one stands for all.
-        what = host, line.function if is_mail and line is not None else line
-        if line is None or what in said or requests_count < threshold * len(requests):
+        if requests_count < threshold * len(requests):
             continue
-        said.add(what)
-        ms = sum(call.ms for _, call in calls) / len(requests)
+        lines: dict[Place | None, float] = defaultdict(float)
+        for _, call in calls:
+            lines[call.place] += call.ms / len(requests)
+        ms = sum(lines.values())
+        host, is_mail = calls[0][1].host, calls[0][1].is_mail
         done = "A mail is sent" if is_mail else f"{host} is called, and its answer is not used,"
         yield requests.finding(
             f"{done} before the response: {ms:,.1f} ms.",
-            line,
+            max(lines, key=lambda line: lines[line]),
             could_save_ms=ms,
             shape=host,
             evidence={
@@ -67,17 +77,13 @@ def _calls(requests: Requests, threshold: float) -> Iterator[Finding]:
         )
 
 
-def _longest_first(item: tuple[object, list[tuple[int, RemoteCall]]]) -> float:
-    return -sum(call.ms for _, call in item[1])
-
-
 def _writes(requests: Requests, threshold: float) -> Iterator[Finding]:
     for calls in requests.groups:
         if not is_write(calls.shape) or len(calls.by_request) < threshold * len(requests):
             continue
-        verb = calls.shape.split(" ", 1)[0].upper()
         yield requests.finding(
-            f"{requests.method} writes: {verb}, {calls.mean_ms():,.1f} ms before the response.",
+            f"{requests.method} writes: {_verb(calls.shape)}, {calls.mean_ms():,.1f} ms before the"
+            " response.",
             calls.place,
             could_save_ms=calls.mean_ms(),
             round_trips=calls.mean_count,
@@ -86,8 +92,14 @@ def _writes(requests: Requests, threshold: float) -> Iterator[Finding]:
         )
 
 
-def _unused_at(chain: tuple[Place, ...], sources: Sources) -> Place | None:
-    """The line of a call at which its answer is dropped; None where it is used, or not known.
+def _verb(shape: str) -> str:
+    """What a statement does; where a WITH stands before it, the first write of it."""
+    words = shape.upper().replace("FOR UPDATE", "").replace("(", " ").split()
+    return next((one for one in words if one in _VERBS), words[0])
+
+
+def _is_unused(chain: tuple[Place, ...], sources: Sources) -> bool:
+    """Whether the answer of a call is dropped; False where it is used, and where nobody knows.
 
     Outwards from the call: a function that only hands the answer on says nothing; one that gives
     nothing back drops it.
@@ -95,19 +107,32 @@ def _unused_at(chain: tuple[Place, ...], sources: Sources) -> Place | None:
     for number, place in enumerate(chain):
         statement, function = sources.statement(place), sources.function(place)
         if statement is None or function is None:
-            return None
-        if isinstance(statement, ast.Expr) and _is_bare_call(statement.value):
-            return chain[0] if number else place
+            return False
+        if isinstance(statement, ast.Expr):
+            called = chain[number - 1].function.rpartition(".")[2] if number else ""
+            return _is_bare_call(statement.value, called)
         if not isinstance(statement, ast.Return):
-            return None
-    return None
+            return False
+    return False
 
 
-def _is_bare_call(node: ast.expr) -> bool:
-    """Whether an expression is one call, awaited or not, and nothing is done with its result."""
+def _is_bare_call(node: ast.expr, called: str) -> bool:
+    """Whether an expression is the call that was made, and nothing is done with its result.
+
+    `called` is the name of the user's own function that it has gone into; empty for a library's.
+    """
     if isinstance(node, ast.Await):
         node = node.value
     if not isinstance(node, ast.Call):
         return False
-    # `(await client.post(...)).raise_for_status()` looks at the answer.
-    return not any(isinstance(one, ast.Await | ast.Call) for one in ast.walk(node.func))
+    if any(isinstance(one, ast.Await | ast.Call) for one in ast.walk(node.func)):
+        # `(await client.post(...)).raise_for_status()` looks at the answer.
+        return False
+    name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+    if name == called:
+        return True
+    inside = [one for argument in (*node.args, *node.keywords) for one in ast.walk(argument)]
+    if any(isinstance(one, ast.Await) for one in inside):
+        # `found.append(await client.get(...))` keeps the answer.
+        return False
+    return name in _SENDERS or not any(isinstance(one, ast.Call) for one in inside)

@@ -21,7 +21,14 @@ from ..sources import Sources
 from ..views import Request, Requests
 
 _SHORTEST_MS: Final = 1.0
-_ENCODERS: Final = frozenset({"jsonable_encoder", "encoders.jsonable_encoder", "json.dumps"})
+_ENCODERS: Final = frozenset(
+    {
+        "jsonable_encoder",
+        "encoders.jsonable_encoder",
+        "fastapi.encoders.jsonable_encoder",
+        "json.dumps",
+    }
+)
 _SLOW_NS_PER_BYTE: Final = 4.0
 """`json.dumps` takes 5 to 15 ns for a byte, orjson and pydantic-core 1 to 3."""
 
@@ -43,7 +50,7 @@ def slow_serialization(requests: Requests, threshold: float) -> Iterator[Finding
     if ms < _SHORTEST_MS or share < threshold:
         return
     if how is None:
-        yield Nearly(f"serialization takes {share:.0%}, and a fast encoder does it already")
+        yield Nearly(f"serialization takes {share:.0%}, and no slow encoder of JSON does it")
         return
     yield requests.finding(
         f"{how} takes {ms:,.1f} ms, {share:.0%} of the request.",
@@ -69,7 +76,10 @@ def _encodes(place: Place | None, sources: Sources) -> bool:
     statement = sources.statement(place)
     return statement is not None and any(
         isinstance(node, ast.Call) and ast.unparse(node.func) in _ENCODERS
-        for node in ast.walk(statement)
+        for part in ast.iter_child_nodes(statement)
+        # Of a block only its head stands at the line.
+        if isinstance(part, ast.expr | ast.withitem)
+        for node in ast.walk(part)
     )
 
 

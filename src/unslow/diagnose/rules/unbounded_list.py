@@ -20,7 +20,13 @@ from ...model.trace import HYDRATION, ROWS, SEND, SERIALIZATION, SQL, VALIDATION
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Calls, Requests, is_select
 
-_BOUND: Final = re.compile(r"\bLIMIT\b|\bFETCH (FIRST|NEXT)\b|\bIN \(|= ?ANY ?\(", re.IGNORECASE)
+_BOUND: Final = re.compile(
+    r"\bLIMIT\b|\bFETCH (FIRST|NEXT)\b|(?<!\bNOT )\bIN \(|= ?ANY ?\(", re.IGNORECASE
+)
+_GROUPED: Final = re.compile(r"\bGROUP BY\b", re.IGNORECASE)
+"""A report of sums has as many rows as it has groups, and no pages."""
+_INNERMOST: Final = re.compile(r"\([^()]*\)")
+_AT_STAKE: Final = (SQL, ROWS, HYDRATION, SERIALIZATION, VALIDATION, SEND)
 _BYTES_PER_ROW: Final = 8
 """A row that is answered takes at least so many."""
 _PAGE_COUNT: Final = 100
@@ -44,16 +50,16 @@ def unbounded_list(requests: Requests, threshold: float) -> Iterator[Finding | N
             if rows > _PAGE_COUNT:
                 yield Nearly(f"a query without LIMIT brings {rows:,.0f} rows")
             continue
-        sizes = median(one.trace.response_bytes for one in requests)
-        streamed = any(one.is_streamed for one in requests)
-        if streamed or sizes < rows * _BYTES_PER_ROW:
+        mine = [request for request, _ in calls.by_request]
+        sizes = median(one.trace.response_bytes for one in mine)
+        if any(one.is_streamed for one in mine) or sizes < rows * _BYTES_PER_ROW:
             yield Nearly(f"{rows:,.0f} rows are fetched, and not answered as one list")
             continue
-        at_stake = requests.segment_ms(SQL, ROWS, HYDRATION, SERIALIZATION, VALIDATION, SEND)
+        at_stake_ms = sum(one.segment_ms(segment) for one in mine for segment in _AT_STAKE)
         yield requests.finding(
             f"{rows:,.0f} rows are fetched and answered each time; nothing bounds the list.",
             calls.place,
-            could_save_ms=at_stake * (1 - _PAGE_COUNT / rows),
+            could_save_ms=at_stake_ms / len(requests) * (1 - _PAGE_COUNT / rows),
             shape=calls.shape,
             evidence={"rows": round(rows), "response_bytes": round(sizes)},
         )
@@ -61,7 +67,16 @@ def unbounded_list(requests: Requests, threshold: float) -> Iterator[Finding | N
 
 def _is_unbound(calls: Calls) -> bool:
     is_child = any(one.parent >= 0 or one.relationship for _, _, one in calls.statements())
-    return is_select(calls.shape) and not is_child and _BOUND.search(calls.shape) is None
+    if not is_select(calls.shape) or is_child or _BOUND.search(calls.shape):
+        return False
+    return _GROUPED.search(_outermost(calls.shape)) is None
+
+
+def _outermost(shape: str) -> str:
+    """A shape without what stands in parentheses: subqueries, and what functions take."""
+    while (shorter := _INNERMOST.sub("", shape)) != shape:
+        shape = shorter
+    return shape
 
 
 def _rows(calls: Calls) -> float:

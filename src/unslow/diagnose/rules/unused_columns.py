@@ -29,7 +29,7 @@ _KEY: Final = "_id"
 
 @dataclass(slots=True)
 class _Seen:
-    requests_count: int = 0
+    requests: set[int] = field(default_factory=set)
     rows_count: int = 0
     used_count: int = 0
     bytes_by_column: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -50,12 +50,12 @@ def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | N
         wasted = sum(seen.bytes_by_column[one] for one in unread)
         if not unread or not whole or wasted < _LEAST_SHARE * whole:
             continue
-        per_request = wasted / seen.requests_count
+        per_request = wasted / len(seen.requests)
         if seen.used_count < _LEAST_READ * seen.rows_count:
             continue
         if per_request < threshold:
             yield Nearly(
-                f"{len(unread)} columns of {entity} are not read, {per_request:,.0f} bytes"
+                f"not read of {entity}: {_names(unread)}, {per_request:,.0f} bytes a request"
             )
             continue
         share = len(unread) / len(seen.bytes_by_column)
@@ -65,9 +65,9 @@ def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | N
             if (one.shape, one.place) == (key.shape, key.place)
         )
         yield requests.finding(
-            f"Of {len(seen.bytes_by_column)} columns of {entity} {len(unread)} are never read"
-            f" ({_names(unread)}): {per_request / 1e3:,.1f} kB, {wasted / whole:.0%} of what is"
-            f" loaded, in {seen.rows_count / seen.requests_count:,.0f} rows.",
+            f"{len(unread)} of {len(seen.bytes_by_column)} columns of {entity} are never read"
+            f" ({_names(unread)}): {per_request / 1e3:,.1f} kB a request, {wasted / whole:.0%} of"
+            f" what is loaded, in {seen.rows_count / len(seen.requests):,.0f} rows.",
             key.place,
             could_save_ms=ms * share,
             shape=f"{entity} {key.shape}",
@@ -77,11 +77,11 @@ def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | N
 
 def _seen(requests: Requests) -> dict[tuple[str, StatementKey], _Seen]:
     found: dict[tuple[str, StatementKey], _Seen] = defaultdict(_Seen)
-    for request in requests.watched:
+    for number, request in enumerate(requests.watched):
         for usage in request.trace.usages or ():
             one = request.trace.statements[usage.statement]
             seen = found[usage.entity, StatementKey(one.shape, one.place, one.relationship)]
-            seen.requests_count += 1
+            seen.requests.add(number)
             seen.rows_count += usage.rows_count
             seen.used_count += usage.read_rows_count + usage.written_rows_count
             seen.read.update(usage.read_columns)

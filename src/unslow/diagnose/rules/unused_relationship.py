@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...model.finding import Finding
@@ -26,6 +27,13 @@ class _Key(NamedTuple):
     how: str
 
 
+@dataclass(slots=True)
+class _Seen:
+    requests: set[int] = field(default_factory=set)
+    objects_count: int = 0
+    is_read: bool = False
+
+
 @rule(
     id="unused-relationship",
     title="A relationship is loaded and never read",
@@ -36,32 +44,50 @@ class _Key(NamedTuple):
 )
 def unused_relationship(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each relationship and query."""
-    reads: dict[_Key, list[bool]] = defaultdict(list)
-    rows: dict[_Key, int] = defaultdict(int)
-    for request in requests.watched:
-        for usage in request.trace.usages or ():
-            place = _root_place(request, usage.statement)
-            for name, how, rows_count, is_read in usage.relationships:
-                key = _Key(place, f"{usage.entity}.{name}", how)
-                reads[key].append(is_read)
-                rows[key] += rows_count
-    for key, seen in reads.items():
-        if any(seen):
+    for key, seen in _seen(requests).items():
+        if seen.is_read:
             continue
-        if len(seen) < threshold:
-            yield Nearly(f"{key.relationship} was not read in {len(seen)} request")
+        watched = len(seen.requests)
+        if watched < threshold:
+            yield Nearly(f"{key.relationship} was not read; watched requests: {watched}")
             continue
-        mean_rows = rows[key] / len(seen)
-        ms = sum(one.mean_ms() for one in requests.groups if one.relationship == key.relationship)
+        objects = seen.objects_count / watched
+        ms, statements = _costs(requests, key)
         yield requests.finding(
-            f"{key.relationship} is loaded ({key.how}), {mean_rows:,.0f} objects a request, and"
-            f" nothing read it in {len(seen)} requests that were watched.",
+            f"{key.relationship} is loaded ({key.how}), {objects:,.0f} objects a request, and"
+            f" nothing read it in {watched} requests that were watched.",
             key.place,
             could_save_ms=ms or None,
-            round_trips=1.0 if ms else None,
+            round_trips=statements or None,
             shape=key.relationship,
-            evidence={"relationship": key.relationship, "how": key.how, "objects": mean_rows},
+            evidence={"relationship": key.relationship, "how": key.how, "objects": objects},
         )
+
+
+def _seen(requests: Requests) -> dict[_Key, _Seen]:
+    found: dict[_Key, _Seen] = defaultdict(_Seen)
+    for number, request in enumerate(requests.watched):
+        for usage in request.trace.usages or ():
+            place = _root_place(request, usage.statement)
+            for name, how, objects_count, is_read in usage.relationships:
+                seen = found[_Key(place, f"{usage.entity}.{name}", how)]
+                seen.requests.add(number)
+                seen.objects_count += objects_count
+                seen.is_read |= is_read
+    return found
+
+
+def _costs(requests: Requests, key: _Key) -> tuple[float, float]:
+    """What its own statements take and how many they are, per request; a join has none."""
+    ms, count = 0.0, 0
+    for calls in requests.groups:
+        if calls.relationship != key.relationship:
+            continue
+        for request, index, one in calls.statements():
+            if not one.row_key and _root_place(request, index) == key.place:
+                ms += request.costs[index].whole / 1e6
+                count += 1
+    return ms / len(requests), count / len(requests)
 
 
 def _root_place(request: Request, index: int) -> Place | None:

@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from ...current import LANE, clock
 from ...model.trace import REMOTE
@@ -17,13 +18,17 @@ from ..place import Chain, caller_chain
 from ..probe import Installation, require
 from ..remote import Peer, address, pool_number
 
+_CONNECT: Final = "connect"
 _CALLS: Final = (
-    ("connect", ("self", "host", "port")),
+    (_CONNECT, ("self", "host", "port")),
+    ("starttls", ("self",)),
     ("login", ("self", "user", "password")),
     ("sendmail", ("self", "from_addr", "to_addrs", "msg")),
     ("quit", ("self",)),
 )
 """What a client calls; `send_message` calls `sendmail`."""
+
+_Patch = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def install(installation: Installation, module: str) -> None:
@@ -31,45 +36,53 @@ def install(installation: Installation, module: str) -> None:
     library = sys.modules[module]
     for name, parameters in _CALLS:
         require(library.SMTP, name, *parameters)
+    servers: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
     for name, _ in _CALLS:
-        installation.patches.replace(library.SMTP, name, _exchange(installation))
+        patch = _exchange(installation, servers, is_first=name == _CONNECT)
+        installation.patches.replace(library.SMTP, name, patch)
     installation.cover("smtplib")
 
 
-def _described(installation: Installation, client: Any) -> tuple[Peer | None, Chain | None]:
-    try:
-        timeout = client.timeout
-        is_bounded = isinstance(timeout, int | float) or socket.getdefaulttimeout() is not None
-        host = address(str(client._host), _port_of(client))
-        peer = f"smtp {host}", pool_number(client), is_bounded
-    except Exception as error:
-        installation.broke(error)
-        return None, None
-    return peer, caller_chain()
+def _server(client: Any, host: Any = "localhost", port: Any = 0, *_args: Any, **_rest: Any) -> str:
+    """The server that `connect` is called for; its port may stand behind the host."""
+    name = str(host)
+    if not port and name.count(":") == 1:
+        return name
+    return address(name, port or client.default_port)
 
 
-def _port_of(client: Any) -> int:
-    """The port that a client speaks to; its usual one as long as it is not connected."""
-    try:
-        return int(client.sock.getpeername()[1])
-    except (AttributeError, OSError, IndexError, ValueError):
-        return int(client.default_port)
+def _exchange(
+    installation: Installation, servers: WeakKeyDictionary[Any, str], *, is_first: bool
+) -> _Patch:
+    def described(
+        client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Peer | None, Chain | None]:
+        try:
+            if is_first:
+                servers[client] = _server(client, *args, **kwargs)
+            timeout = client.timeout
+            is_bounded = isinstance(timeout, int | float) or socket.getdefaulttimeout() is not None
+            server = servers.get(client) or client._host
+            peer = f"smtp {server}", pool_number(client), is_bounded
+        except Exception as error:
+            installation.broke(error)
+            return None, None
+        return peer, caller_chain()
 
-
-def _exchange(installation: Installation) -> Callable[[Any], Any]:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             lane = LANE.get()
             if lane is None:
+                if is_first:
+                    described(self, args, kwargs)
                 return original(self, *args, **kwargs)
+            peer, place = described(self, args, kwargs)
             start = clock()
             try:
                 return original(self, *args, **kwargs)
             finally:
-                end = clock()
-                peer, place = _described(installation, self)
-                lane.add(REMOTE, start, end, peer, place)
+                lane.add(REMOTE, start, clock(), peer, place)
 
         return call
 
