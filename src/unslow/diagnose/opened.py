@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from ..model.trace import CONNECT, Place
@@ -24,7 +24,7 @@ class Opening(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What the later half of a route's requests opened."""
+    """What the later half of a route's requests opened, process by process."""
 
     openings: tuple[Opening, ...]
     requests_count: int
@@ -33,9 +33,12 @@ class Opened(NamedTuple):
 
 
 def opened(requests: Requests) -> Opened:
-    """What was opened in the later half, when pools are warm."""
-    ordered = sorted(requests.counted, key=lambda one: one.trace.started_at)
-    later = ordered[len(ordered) // 2 :]
+    """What was opened in the later half of each process, when its pools are warm."""
+    by_process: dict[int, list[Request]] = defaultdict(list)
+    for one in sorted(requests.counted, key=lambda one: one.trace.started_at):
+        by_process[one.trace.process_id].append(one)
+    # A single request is the one that warms them.
+    later = [one for mine in by_process.values() for one in mine[(len(mine) + 1) // 2 :]]
     found = tuple(opening for one in later for opening in _of(one))
     pools = Counter((one.request.trace.process_id, one.pool) for one in found)
     return Opened(found, len(later), pools)

@@ -61,9 +61,15 @@ def test_a_wait_for_a_network_fires_at_a_tenth_of_it(segment: int, what: Any, sa
 
 def test_a_statement_is_told_at_its_own_line() -> None:
     story = Story().sends(listing(5, place=None), 0.01)
-    story.sends(listing(5, place=OTHER_LINE), 0.01).blocks(SQL, 3, 1).answers()
+    story.sends_and_blocks(listing(5, place=OTHER_LINE), 3).answers()
 
     assert OTHER_LINE == only(found(blocking_call, story.trace())).place
+
+
+def test_an_asynchronous_drivers_own_work_is_no_call_that_blocks() -> None:
+    story = Story().sends(listing(5), 1).sends_and_blocks(listing(5), 0.5).answers()
+
+    assert [] == judged(blocking_call, story.trace())
 
 
 def test_what_gives_the_loop_up_meanwhile_blocks_nobody() -> None:

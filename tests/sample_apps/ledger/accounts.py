@@ -53,6 +53,8 @@ class EntryBook:
 
     def newest(self, account_id: int, count: int) -> list[dict[str, Any]]:
         mine = select(Entry).where(Entry.account_id == account_id).order_by(Entry.id.desc())
+        standing = select(func.ledger.standing(account_id)).scalar_subquery()
+        mine = mine.where(standing >= 0)
         entries = self.session.scalars(mine.limit(count))  # finding: pool-settings
         return [
             {"cents": each.cents, "booked_on": each.booked_on, "purpose": each.purpose}

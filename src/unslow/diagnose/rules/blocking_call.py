@@ -36,9 +36,13 @@ _NETWORK_SHARE: Final = 0.1
 def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each function and kind of wait, at its longest line."""
     lines: dict[tuple[str, str, int], dict[tuple[Place | None, str], float]] = {}
+    awaited = _awaited(requests)
     for request in requests:
         for one in _held(request):
             place = _place(request, one)
+            if (place, one.segment) in awaited:
+                # An asynchronous driver's own work between two waits.
+                continue
             where = ("", "") if place is None else (place.path, place.function)
             found = lines.setdefault((*where, one.segment), defaultdict(float))
             found[place, _what(one)] += (one.end_ns - one.start_ns) / 1e6
@@ -62,6 +66,19 @@ def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Ne
         )
 
 
+def _awaited(requests: Requests) -> set[tuple[Place | None, int]]:
+    """The lines that gave the loop up in some request while they waited, and for what."""
+    return {
+        (place, one.segment)
+        for request in requests
+        for segment in BLOCKS_LOOP
+        for lane, one in request.slices(segment)
+        if lane.steps
+        and not _lies_in_a_step(lane, one)
+        and (place := _place(request, one)) is not None
+    }
+
+
 def _held(request: Request) -> Iterator[Slice]:
     """The waits that held the loop; what lies within another one is part of that."""
     for lane in request.trace.lanes:
@@ -81,6 +98,10 @@ def _holds_loop(lane: Lane, one: Slice) -> bool:
     if what == _THREAD_START or (isinstance(what, tuple) and True in what[3:4]):
         # Python's own work for a thread; and what lay in a buffer when it was read.
         return False
+    return _lies_in_a_step(lane, one)
+
+
+def _lies_in_a_step(lane: Lane, one: Slice) -> bool:
     at = bisect_right(lane.steps, one.start_ns, key=lambda step: step.start_ns) - 1
     return at >= 0 and one.end_ns <= lane.steps[at].end_ns
 

@@ -35,7 +35,7 @@ def connection_per_request(requests: Requests, threshold: float) -> Iterator[Fin
     ms = sum(one.ms for one in own) / seen.requests_count
     yield requests.finding(
         f"{count} of the last {seen.requests_count} requests opened a connection of their own,"
-        f" in {ms:,.1f} ms.",
+        f" {ms:,.1f} ms a request.",
         own[-1].place,
         could_save_ms=ms,
         shape=own[-1].name,

@@ -28,20 +28,22 @@ def deep_offset(requests: Requests, threshold: float) -> Iterator[Finding | Near
     """One finding for each query."""
     for calls in requests.groups:
         skips = []
+        deep: set[int] = set()
         saved_ns = 0.0
         for request, index, one in calls.statements():
             skipped, rows = one.offset_rows_count or 0, one.rows_count or 0
             if skipped >= max(threshold, _TIMES_THE_PAGE * rows):
                 skips.append(skipped)
+                deep.add(id(request))
                 saved_ns += request.costs[index].sql * skipped / (skipped + rows)
         if skips:
             yield requests.finding(
                 f"Up to {max(skips):,} rows are skipped to reach a page,"
-                f" in {len(skips)} of {len(requests)} requests.",
+                f" in {len(deep)} of {len(requests)} requests.",
                 calls.place,
                 could_save_ms=saved_ns / 1e6 / len(requests),
                 shape=calls.shape,
-                evidence={"rows_skipped": max(skips), "requests": len(skips)},
+                evidence={"rows_skipped": max(skips), "requests": len(deep)},
             )
         elif any(one.offset_rows_count for _, _, one in calls.statements()):
             yield Nearly("OFFSET is used, for pages that are near")

@@ -4,7 +4,7 @@ Looks for: queries for many objects of the ORM of which the app used only a few:
 read nothing, or only what it chose by, in all requests that were watched.
 Costs: all rows are fetched and built for the few; it grows with the table.
 Instead: let the database choose: WHERE, ORDER BY with LIMIT, `count(*)`, EXISTS.
-Misses: rows of Core and of drivers; choices that read as much of a row as its use does.
+Misses: rows of Core and of drivers; choices that read more than half as much of a row as its use.
 """
 
 from __future__ import annotations

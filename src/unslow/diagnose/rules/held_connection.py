@@ -12,7 +12,7 @@ Misses: connections outside pools; computing while a connection is held.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from ...model.finding import OTHERS, Finding
@@ -31,7 +31,10 @@ from ..views import Request, Requests
 _IDLE: Final = (REMOTE, CACHE, BLOCKING, UNEXPLAINED)
 _SHORTEST_MS: Final = 1.0
 
+_LEAST_TOLD: Final = 0.1
+
 _Key = tuple[str, Place | None]
+_Wait = tuple[Place | None, int]
 
 
 @rule(
@@ -45,7 +48,7 @@ def held_connection(requests: Requests, threshold: float) -> Iterator[Finding | 
     """One finding for each line that takes connections."""
     idle: dict[_Key, float] = defaultdict(float)
     held: dict[_Key, float] = defaultdict(float)
-    culprits: dict[_Key, dict[tuple[Place | None, int], float]] = {}
+    culprits: dict[_Key, dict[_Wait, float]] = {}
     for request in requests:
         for hold in request.trace.holds:
             key = hold.pool, hold.place
@@ -61,10 +64,10 @@ def held_connection(requests: Requests, threshold: float) -> Iterator[Finding | 
         if mean_ms < _SHORTEST_MS or ms < threshold * held[key]:
             yield Nearly(f"{pool} is held for {mean_ms:.2f} ms of other waits a request")
             continue
-        (where, segment), _ = max(culprits[key].items(), key=lambda item: item[1])
+        where, _ = max(culprits[key], key=lambda wait: culprits[key][wait])
         yield requests.finding(
             f"A connection of {pool} is held for {held[key] / len(requests):,.1f} ms a request,"
-            f" {mean_ms:,.1f} of them in {_word(segment)}.",
+            f" {mean_ms:,.1f} of them in {_words(culprits[key])}.",
             place,
             could_save_ms=mean_ms,
             saves_for=OTHERS,
@@ -74,9 +77,7 @@ def held_connection(requests: Requests, threshold: float) -> Iterator[Finding | 
         )
 
 
-def _waits(
-    request: Request, hold: Hold, end_ns: int
-) -> Iterator[tuple[tuple[Place | None, int], float]]:
+def _waits(request: Request, hold: Hold, end_ns: int) -> Iterator[tuple[_Wait, float]]:
     """The waits for other things within a hold, in milliseconds.
 
     By the receipt: while another task of the request is with the database, nothing is held in vain.
@@ -86,6 +87,16 @@ def _waits(
             took_ns = min(one.end_ns, end_ns) - max(one.start_ns, hold.start_ns)
             if took_ns > 0:
                 yield (one.place, segment), took_ns / 1e6
+
+
+def _words(waits: Mapping[_Wait, float]) -> str:
+    """What was waited for, the longest first, without what is a small part of it."""
+    segments: dict[int, float] = defaultdict(float)
+    for (_, segment), ms in waits.items():
+        segments[segment] += ms
+    least_ms = _LEAST_TOLD * sum(segments.values())
+    longest = sorted(segments, key=lambda segment: -segments[segment])
+    return " and ".join(_word(segment) for segment in longest if segments[segment] >= least_ms)
 
 
 def _word(segment: int) -> str:

@@ -10,12 +10,13 @@ Misses: lines that send only a few different values.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
 from ...model.finding import Finding
 from ..rule import Nearly, Threshold, rule, swept
-from ..views import Requests, is_control
+from ..views import Calls, Requests, is_control
 
 _LEAST_SHARE: Final = 0.2
 """Different texts per call: a few that come again and again are as good as prepared."""
@@ -31,7 +32,7 @@ _LEAST_SHARE: Final = 0.2
 def literal_in_sql(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each shape and line."""
     for calls in requests.groups:
-        keys = [one.literals_key for _, _, one in calls.statements() if one.literals_key]
+        keys = _keys(calls)
         texts = len(set(keys))
         if texts < 2 or is_control(calls.shape):
             continue
@@ -44,3 +45,12 @@ def literal_in_sql(requests: Requests, threshold: float) -> Iterator[Finding | N
             shape=calls.shape,
             evidence={"texts": texts, "calls": len(keys)},
         )
+
+
+def _keys(calls: Calls) -> list[str]:
+    """The keys of literals in the process that saw most: each has other keys for equal ones."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for request, _, one in calls.statements():
+        if one.literals_key:
+            found[request.trace.process_id].append(one.literals_key)
+    return max(found.values(), key=lambda keys: len(set(keys)), default=[])

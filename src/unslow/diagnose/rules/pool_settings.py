@@ -10,10 +10,11 @@ Misses: pools that are the right size for this traffic and not for another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from ...model.finding import Finding
-from ..opened import opened, pooled
+from ..opened import Opening, opened, pooled
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests
 
@@ -29,12 +30,14 @@ from ..views import Requests
 def pool_settings(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """One finding for each route."""
     seen = opened(requests)
-    again = [one for one in seen.openings if pooled(one, seen)]
-    if not again:
+    every = [one for one in seen.openings if pooled(one, seen)]
+    if not every:
         return
-    if len(again) < threshold * seen.requests_count:
+    most_at_once = max(one.seen.open_count for one in requests)
+    again = _churned(every, most_at_once)
+    if len(again) < max(1, threshold * seen.requests_count):
         yield Nearly(
-            f"{len(again)} of the last {seen.requests_count} requests met a new connection"
+            f"{len(every)} connections were opened in the last {seen.requests_count} requests"
         )
         return
     ms = sum(one.ms for one in again) / seen.requests_count
@@ -46,3 +49,16 @@ def pool_settings(requests: Requests, threshold: float) -> Iterator[Finding | Ne
         shape=again[-1].name,
         evidence={"opened": len(again), "requests": seen.requests_count, "connect_ms": ms},
     )
+
+
+def _churned(every: Sequence[Opening], most_at_once: int) -> list[Opening]:
+    """Without those of pools that may only have grown: as many as there were requests at once."""
+    counts = Counter(map(_pool_of, every))
+    not_kept = {_pool_of(one) for one in every if one.is_again}
+    return [
+        one for one in every if _pool_of(one) in not_kept or counts[_pool_of(one)] > most_at_once
+    ]
+
+
+def _pool_of(opening: Opening) -> tuple[int, int, str]:
+    return opening.request.trace.process_id, opening.pool, opening.name

@@ -55,7 +55,7 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
             continue
         place = max(places, key=lambda one: places[one])
         holder = next((one for one in requests.run.holders if one.pool == pool), None)
-        held = f"; most of the time {holder.route} held them" if holder else ""
+        held = f"; {holder.route} held them longest" if holder else ""
         yield requests.finding(
             f"{waited[pool]} of {len(crowd)} requests waited for {pool},"
             f" {ms / len(crowd):,.1f} ms on average{held}.",

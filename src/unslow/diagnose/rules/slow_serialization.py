@@ -18,7 +18,7 @@ from ...model.finding import Finding
 from ...model.trace import GC, OWN_CODE, SEGMENTS, SERIALIZATION, Place
 from ..rule import Nearly, Threshold, rule, swept
 from ..sources import Sources
-from ..views import Request, Requests
+from ..views import Requests
 
 _SHORTEST_MS: Final = 1.0
 _ENCODERS: Final = frozenset(
@@ -43,7 +43,7 @@ _SLOW_NS_PER_BYTE: Final = 4.0
 def slow_serialization(requests: Requests, threshold: float) -> Iterator[Finding | Nearly]:
     """At most one finding."""
     how, ms = _how(requests), requests.segment_ms(SERIALIZATION)
-    by_hand_ms = requests.mean(lambda one: _by_hand_ms(one, requests.run.sources))
+    by_hand_ms = _by_hand_ms(requests)
     if by_hand_ms > ms:
         how, ms = "Encoding by `jsonable_encoder` or `json.dumps` in your own code", ms + by_hand_ms
     share = ms / (requests.mean_wall_ms - requests.segment_ms(GC))
@@ -61,15 +61,16 @@ def slow_serialization(requests: Requests, threshold: float) -> Iterator[Finding
     )
 
 
-def _by_hand_ms(request: Request, sources: Sources) -> float:
-    """What the watchdog saw of own code that was at a line which encodes."""
-    seen_ns = sum(
-        sample.weight_ns
-        for lane in request.trace.lanes
-        for sample in lane.samples
-        if sample.at_ns <= request.trace.response_end_ns and _encodes(sample.place, sources)
-    )
-    return min(seen_ns / 1e6, request.segment_ms(OWN_CODE))
+def _by_hand_ms(requests: Requests) -> float:
+    """What own code takes at lines that encode, by the share of the samples that saw it there."""
+    weights = {True: 0, False: 0}
+    for request in requests:
+        for lane in request.trace.lanes:
+            for sample in lane.samples:
+                if sample.place is not None and sample.at_ns <= request.trace.response_end_ns:
+                    weights[_encodes(sample.place, requests.run.sources)] += sample.weight_ns
+    whole = sum(weights.values())
+    return requests.segment_ms(OWN_CODE) * weights[True] / whole if whole else 0.0
 
 
 def _encodes(place: Place | None, sources: Sources) -> bool:

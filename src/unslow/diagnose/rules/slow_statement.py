@@ -46,7 +46,7 @@ def slow_statement(requests: Requests, threshold: float) -> Iterator[Finding | N
             f"The database takes {took_ms:,.1f} ms for it, {share:.0%} of the request and"
             f" {trips:,.0f} times a round trip.",
             calls.place,
-            could_save_ms=min(took_ms - trip_ms, requests.mean_wall_ms),
+            could_save_ms=min((took_ms - trip_ms) * calls.mean_count, requests.mean_wall_ms),
             shape=calls.shape,
             evidence={"sql_ms": round(took_ms, 3), "share": round(share, 3)},
         )

@@ -5,7 +5,8 @@ the query or the request bounds it: it grows with the table.
 Costs: rows, objects and bytes that nobody reads, each year more; the process's memory with them.
 Instead: pages by key (`WHERE id > ... ORDER BY id LIMIT ...`), with a largest page; a stream for
 exports.
-Misses: lists that are short today; LIMITs so large that they bound nothing.
+Misses: lists that are short today; LIMITs so large that they bound nothing; reports of sums, which
+have as many rows as they have groups.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _BOUND: Final = re.compile(
     r"\bLIMIT\b|\bFETCH (FIRST|NEXT)\b|(?<!\bNOT )\bIN \(|= ?ANY ?\(", re.IGNORECASE
 )
 _GROUPED: Final = re.compile(r"\bGROUP BY\b", re.IGNORECASE)
-"""A report of sums has as many rows as it has groups, and no pages."""
+"""A report of sums is read as a whole: pages of it are no use."""
 _INNERMOST: Final = re.compile(r"\([^()]*\)")
 _AT_STAKE: Final = (SQL, ROWS, HYDRATION, SERIALIZATION, VALIDATION, SEND)
 _BYTES_PER_ROW: Final = 8
