@@ -66,6 +66,11 @@ class Story:
         self._statements.append(statement)
         return self.waits(SQL, ms, len(self._statements) - 1)
 
+    def sends_and_blocks(self, statement: Statement, ms: float = 0.2) -> Story:
+        """Sends a statement, and holds the loop until its answer is there."""
+        self._statements.append(statement)
+        return self.blocks(SQL, ms, len(self._statements) - 1)
+
     def waits(self, segment: int, ms: float, what: Any = None, place: Place | None = None) -> Story:
         """Waits for something, and lets the loop run others meanwhile."""
         start = self._now
