@@ -24,10 +24,15 @@ TASK: Final = "task"
 THREAD: Final = "thread"
 
 
+ROWS_OF_A_TRACE: Final = 2_000
+"""So many rows are kept until a request is over; a stream that reads a table keeps no more."""
+
+
 class OpenStatement:
     """A statement that was sent; fields are filled in as they become known."""
 
     __slots__ = (
+        "allowance",
         "driver",
         "executions_count",
         "index",
@@ -42,7 +47,11 @@ class OpenStatement:
         "text",
     )
 
-    def __init__(self, index: int, text: str, driver: str, place: RawPlace | None) -> None:
+    def __init__(
+        self, index: int, text: str, driver: str, place: RawPlace | None, allowance: list[int]
+    ) -> None:
+        self.allowance = allowance
+        """`[count]` of rows that the trace may still keep, all statements together."""
         self.index = index
         self.text = text
         self.driver = driver
@@ -137,7 +146,7 @@ class Lane:
     def new_statement(self, text: str, driver: str, place: RawPlace | None) -> OpenStatement:
         """Notes a statement that is about to be sent; its slices name its `index`."""
         statements = self.trace.statements
-        statement = OpenStatement(len(statements), text, driver, place)
+        statement = OpenStatement(len(statements), text, driver, place, self.trace.allowance)
         if self.trace.left > 0:
             statements.append(statement)
         return statement
@@ -147,12 +156,14 @@ class OpenTrace:
     """A request that is being handled."""
 
     __slots__ = (
+        "allowance",
         "disconnected",
         "dropped_count",
         "end_ns",
         "endpoint",
         "error",
         "holds",
+        "keeps_values",
         "lanes",
         "left",
         "limit",
@@ -190,6 +201,9 @@ class OpenTrace:
         self.statements: list[OpenStatement] = []
         self.lineage: dict[Any, OpenStatement] = {}
         """By what an ORM's objects remember of their load: the statement that loaded them."""
+        self.allowance = [ROWS_OF_A_TRACE]
+        self.keeps_values = False
+        """Whether the user asked for values, so that parameters are kept however long they are."""
         self.places: dict[tuple[int, int], int] = {}
         """By the line that sends statements, how often it has."""
         self.endpoint: RawPlace | None = None

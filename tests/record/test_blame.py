@@ -31,6 +31,7 @@ from unslow.model.trace import (
 )
 from unslow.record.blame import (
     LoopLedger,
+    merged_holders,
     pool_holders,
     route_name,
     statement_place,
@@ -190,9 +191,19 @@ def test_time_waited_for_a_pool_is_shared_among_those_who_held_it() -> None:
 
     # For 20 ms one request held it, for 10 ms two did: by their own time, 30 to 10.
     assert holders == (
-        Holder("pool", "GET /long", HERE, 22.5),
-        Holder("pool", "GET /short", THERE, 7.5),
+        Holder("pool", "GET /long", HERE, 22.5, {"GET /": 22.5}),
+        Holder("pool", "GET /short", THERE, 7.5, {"GET /": 7.5}),
     )
+
+
+def test_who_held_a_pool_is_told_by_the_route_that_waited_for_it() -> None:
+    def long(*waits_ms: float) -> Holder:
+        by_route = dict(zip(("GET /a", "GET /b"), waits_ms, strict=False))
+        return Holder("pool", "GET /long", HERE, sum(waits_ms), by_route)
+
+    short = Holder("pool", "GET /short", THERE, 9, {"GET /b": 9})
+
+    assert (long(5, 6), short) == merged_holders([long(2, 6), short, long(3)])
 
 
 def test_a_pool_of_which_no_hold_was_seen_has_no_holders() -> None:

@@ -204,11 +204,23 @@ def merged_blocked(found: Sequence[Blocked]) -> tuple[Blocked, ...]:
 
 def merged_holders(found: Sequence[Holder]) -> tuple[Holder, ...]:
     """The holders of several processes' pools as one list, longest first."""
-    totals: dict[tuple[str, str, Place | None], float] = defaultdict(float)
+    waits: _Waits = defaultdict(lambda: defaultdict(float))
     for one in found:
-        totals[one.pool, one.route, one.place] += one.ms
-    merged = [Holder(pool, route, place, ms) for (pool, route, place), ms in totals.items()]
-    return tuple(sorted(merged, key=lambda holder: -holder.ms))
+        for waiting, ms in one.waits_ms.items():
+            waits[one.pool, one.route, one.place][waiting] += ms
+    return _holders(waits)
+
+
+_Waits = dict[tuple[str, str, Place | None], dict[str, float]]
+"""By pool, route and line of who held it: the time that others waited, by their routes."""
+
+
+def _holders(waits: _Waits) -> tuple[Holder, ...]:
+    found = [
+        Holder(pool, route, place, sum(by_route.values()), dict(by_route))
+        for (pool, route, place), by_route in waits.items()
+    ]
+    return tuple(sorted(found, key=lambda holder: -holder.ms))
 
 
 def _worst_first(one: Blocked) -> tuple[float, float]:
@@ -243,7 +255,7 @@ def pool_holders(traces: Sequence[Trace], receipts: Sequence[Receipt]) -> tuple[
     for pool, held in holds.items():
         held.sort(key=lambda one: one[:3])
         longest[pool] = max(end - start for start, end, _, _ in held)
-    totals: dict[tuple[str, str, Place | None], float] = defaultdict(float)
+    waits: _Waits = defaultdict(lambda: defaultdict(float))
     for owner, receipt in enumerate(receipts):
         for piece in receipt.pieces:
             name = piece.what
@@ -261,6 +273,6 @@ def pool_holders(traces: Sequence[Trace], receipts: Sequence[Receipt]) -> tuple[
             whole = sum(share[0] for share in shares)
             for shared, holder, place in shares:
                 part = (piece.end_ns - piece.start_ns) * shared / whole
-                totals[name, route_name(traces[holder]), place] += part
-    found = [Holder(pool, route, place, ns / 1e6) for (pool, route, place), ns in totals.items()]
-    return tuple(sorted(found, key=lambda holder: -holder.ms))
+                waiting = route_name(traces[owner])
+                waits[name, route_name(traces[holder]), place][waiting] += part / 1e6
+    return _holders(waits)

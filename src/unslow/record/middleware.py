@@ -112,6 +112,8 @@ class Exchange:
         self.trace = trace = OpenTrace(scope["method"], recorder.slices_per_trace)
         if recorder.watching:
             trace.watched = {}
+        if recorder.record_values:
+            trace.keeps_values = True
         scope[MARK] = trace
         self._token = LANE.set(trace.root)
 

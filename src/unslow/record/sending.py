@@ -9,8 +9,14 @@ from typing import Any, Final
 from ..current import Lane, OpenStatement, RawPlace
 from .place import greenlet_above, own_code
 
-ROWS_KEPT: Final = 2_000
+ROWS_KEPT: Final = 500
 """Of each statement, until the request is over: what later statements took from them is lineage."""
+_WIDE_ROWS_KEPT: Final = 20
+_WIDE_BYTES: Final = 2_000
+_LONGEST_BYTES: Final = 1_000
+"""Longer texts and lists are no keys, and kept they would hold whole files in memory."""
+_MOST_PARAMETERS: Final = 50
+_SIZED: Final = (str, bytes, bytearray, memoryview, list, tuple)
 
 _DEEPEST: Final = 120
 _STACKS_KEPT: Final = 8
@@ -30,7 +36,8 @@ def new_statement(
         parameters: One set of parameters; None for several sets.
     """
     statement = lane.new_statement(text, driver, place)
-    statement.parameters = parameters
+    if parameters is not None and (lane.trace.keeps_values or is_short(parameters)):
+        statement.parameters = parameters
     if place is not None:
         places = lane.trace.places
         line = id(place[0]), place[1]
@@ -68,3 +75,56 @@ def _stack(frame: FrameType | None) -> int:
     else:
         return 0
     return hash(tuple(lines)) if lines else 0
+
+
+def is_short(parameters: Any) -> bool:
+    """Whether parameters may be kept until the request is over."""
+    try:
+        if len(parameters) > _MOST_PARAMETERS:
+            return False
+        for value in parameters.values() if isinstance(parameters, dict) else parameters:
+            if isinstance(value, _SIZED) and len(value) > _LONGEST_BYTES:
+                return False
+    except TypeError:
+        # A driver may take what has no length.
+        return False
+    return True
+
+
+def keep_rows(statement: OpenStatement, rows: Any) -> None:
+    """Keeps the first rows of a statement until the request is over, as far as there is room.
+
+    Args:
+        statement: The one that brought them.
+        rows: All of them; of a sequence that can be cut.
+    """
+    count = room_for(statement, len(rows))
+    if count and statement.rows is None:
+        if _is_wide(rows[0]):
+            count = min(count, _WIDE_ROWS_KEPT)
+        statement.allowance[0] -= count
+        statement.rows = rows[:count]
+
+
+def keep_row(statement: OpenStatement, row: Any) -> None:
+    """The same for one row more."""
+    kept = statement.rows
+    if statement.allowance[0] <= 0:
+        return
+    if kept is None:
+        statement.rows = [row]
+    elif len(kept) < (_WIDE_ROWS_KEPT if _is_wide(row) else ROWS_KEPT):
+        kept.append(row)
+    else:
+        return
+    statement.allowance[0] -= 1
+
+
+def room_for(statement: OpenStatement, count: int) -> int:
+    """How many of so many rows may be kept."""
+    return min(count, ROWS_KEPT, statement.allowance[0])
+
+
+def _is_wide(row: Any) -> bool:
+    cells = row.values() if hasattr(row, "values") else row
+    return sum(len(cell) for cell in cells if isinstance(cell, str | bytes)) > _WIDE_BYTES

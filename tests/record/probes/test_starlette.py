@@ -442,7 +442,7 @@ def test_a_bug_of_ours_switches_the_probe_off_and_the_request_goes_on(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("unslow.record.probes.starlette.own_place", broken)
+    monkeypatch.setattr("unslow.record.probes.starlette.place_of_call", broken)
 
     async def endpoint(request: Request) -> Response:
         return PlainTextResponse("done")

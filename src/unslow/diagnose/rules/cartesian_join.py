@@ -4,7 +4,7 @@ Looks for: rows in which each item of one list stands beside each item of anothe
 parent: two lists were joined that have nothing to do with each other. Seen in the rows themselves.
 Costs: m times n rows where m plus n would do, each with all columns.
 Instead: one statement per list (`selectinload` for the second), or aggregate each before joining.
-Misses: lists of which one is nearly always empty; results of more than 2,000 rows are judged by
+Misses: lists of which one is nearly always empty; results of more than 500 rows are judged by
 their first ones.
 """
 

@@ -7,7 +7,7 @@ Costs: a round trip per row; a page of n rows waits n times.
 Instead: ask once, with a JOIN or `WHERE id = ANY(...)`; write once, with `executemany` or one
 statement of many rows.
 Misses: loops that send a new shape each time, or send from several lines; loops over more than
-2,000 rows of which only the last ones are asked for.
+500 rows of which only the last ones are asked for.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from ....model.trace import CONNECT, ROWS, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation, require
-from ...sending import ROWS_KEPT, new_statement
+from ...sending import keep_rows, new_statement
 
 DRIVER: Final = "asyncpg"
 
@@ -141,8 +141,7 @@ class _Driver:
                 rows = result[0] if type(result) is tuple else result
                 if type(rows) is list:
                     statement.rows_count = (statement.rows_count or 0) + len(rows)
-                    if statement.rows is None:
-                        statement.rows = rows[:ROWS_KEPT]
+                    keep_rows(statement, rows)
             lane.add(segment, start_ns, end_ns, index, place)
         except Exception as error:
             self._broke(error)
@@ -210,7 +209,7 @@ class _Driver:
         rows = result[0] if type(result) is tuple else result
         if type(rows) is list:
             statement.rows_count = len(rows)
-            statement.rows = rows[:ROWS_KEPT]
+            keep_rows(statement, rows)
         return result
 
     def prepared(self, original: Call) -> Call:

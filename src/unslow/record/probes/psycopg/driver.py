@@ -17,7 +17,7 @@ from ....model.trace import CONNECT, ROWS, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation, require
-from ...sending import ROWS_KEPT, new_statement
+from ...sending import new_statement, room_for
 
 DRIVER: Final = "psycopg"
 
@@ -43,6 +43,8 @@ _SAME_READ_NS: Final = 10_000
 one row to the next takes 3 us, and 7 us on an event loop."""
 _LOOKED_BACK_COUNT: Final = 200
 """How many statements of a trace are looked at to find the one that an outer probe recorded."""
+_LARGEST_RESULT_BYTES: Final = 500_000
+"""Of a result that is kept until the request is over."""
 _TUPLES_OK: Final = 2
 """Of libpq's kinds of results the one that has rows, all of them."""
 
@@ -189,13 +191,22 @@ class _Driver:
             result = cursor.pgresult
             if result is not None and result.status == _TUPLES_OK:
                 statement.rows_count = result.ntuples
-                if 0 < result.ntuples <= ROWS_KEPT:
-                    statement.rows = _Rows(cursor._tx, result)
+                self._keep(statement, cursor, result)
             if not statement.text and cursor._query is not None:
                 # Put together by psycopg.sql, or a template: made a text by psycopg meanwhile.
                 statement.text = _text(bytes(cursor._query.query))
         except Exception as error:
             self._broke(error)
+
+    def _keep(self, statement: OpenStatement, cursor: Any, result: Any) -> None:
+        """Keeps a result that is small: it cannot be cut, so it is kept whole or not at all."""
+        count = result.ntuples
+        if not 0 < count <= room_for(statement, count):
+            return
+        width = sum(len(result.get_value(0, column) or b"") for column in range(result.nfields))
+        if width * count <= _LARGEST_RESULT_BYTES:
+            statement.allowance[0] -= count
+            statement.rows = _Rows(cursor._tx, result)
 
     def sending_many(self, original: Call) -> Call:
         @wraps(original)

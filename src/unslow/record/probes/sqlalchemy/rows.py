@@ -10,7 +10,7 @@ from ....current import LANE, Lane, OpenStatement, clock
 from ....model.trace import ROWS
 from ...arrival import LEAST_WAIT_NS
 from ...probe import Installation
-from ...sending import ROWS_KEPT
+from ...sending import ROWS_KEPT, keep_row, keep_rows
 from . import private
 from .statements import answered, statement_of
 
@@ -58,7 +58,7 @@ def _all(original: Callable[..., Any]) -> Callable[..., Any]:
         if statement is not None:
             if statement.rows_count is None and type(rows) is list:
                 statement.rows_count = len(rows)
-                statement.rows = rows[:ROWS_KEPT]
+                keep_rows(statement, rows)
             else:
                 _count(statement, rows)
         return rows
@@ -104,11 +104,7 @@ def _one(original: Callable[..., Any]) -> Callable[..., Any]:
                 lane.inside_sql -= 1
         if statement is not None and row is not None:
             statement.rows_count = (statement.rows_count or 0) + 1
-            kept = statement.rows
-            if kept is None:
-                statement.rows = [row]
-            elif len(kept) < ROWS_KEPT:
-                kept.append(row)
+            keep_row(statement, row)
         return row
 
     return fetch
@@ -127,12 +123,11 @@ def _each(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]
 
 def _counted(rows: Iterator[Any], statement: OpenStatement) -> Iterator[Any]:
     count = 0
-    kept = statement.rows = statement.rows or []
     try:
         for row in rows:
             count += 1
-            if len(kept) < ROWS_KEPT:
-                kept.append(row)
+            if count <= ROWS_KEPT:
+                keep_row(statement, row)
             yield row
     finally:
         statement.rows_count = (statement.rows_count or 0) + count
@@ -169,5 +164,5 @@ def _count(statement: OpenStatement, rows: Any) -> None:
     # Some driver may give what has no length.
     if hasattr(rows, "__len__"):
         statement.rows_count = (statement.rows_count or 0) + len(rows)
-        if statement.rows is None and type(rows) is list:
-            statement.rows = rows[:ROWS_KEPT]
+        if type(rows) is list:
+            keep_rows(statement, rows)
