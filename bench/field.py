@@ -110,6 +110,17 @@ def programs_of(app: App, cache: Path) -> Path:
     return home / "bin"
 
 
+def environment_of(app: App, site: Site) -> Mapping[str, str]:
+    """The variables that an application is started with."""
+    return {
+        **os.environ,
+        # Programs of the environment that the application calls by name.
+        "PATH": f"{site.programs}{os.pathsep}{os.environ.get('PATH', '')}",
+        "UNSLOW_OWN": app.own,
+        **app.environment(site),
+    }
+
+
 def start_and_visit(
     app: App, way: str, prefix: Sequence[str], site: Site, *, rounds: int, users: int
 ) -> Visit:
@@ -118,13 +129,7 @@ def start_and_visit(
     Raises:
         FieldError: it could not be started, used or stopped.
     """
-    environment = {
-        **os.environ,
-        # Programs of the environment that the application calls by name.
-        "PATH": f"{site.programs}{os.pathsep}{os.environ.get('PATH', '')}",
-        "UNSLOW_OWN": app.own,
-        **app.environment(site),
-    }
+    environment = environment_of(app, site)
     log_path = site.folder / "log"
     with log_path.open("ab") as log:
         for command in app.prepare(site):

@@ -33,6 +33,19 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Checking:
+    """How `unslow check` is told of an application, and the data that it is to find."""
+
+    command: Callable[[Site], Sequence[str]]
+    """Starts it in one process."""
+    options: tuple[str, ...]
+    """Of `unslow check`: who asks, and what."""
+    fill: Callable[[Visitor], None]
+    """Makes a part of the data as a user would; each time more, so that lists differ in length."""
+    fills_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """An application, the ways to start it, and a user of it."""
 
@@ -53,6 +66,8 @@ class App:
     """A path that answers 2xx once it serves."""
     visit: Callable[[Visitor], None]
     """Everything that one user does, once."""
+    checking: Checking | None = None
+    """None where it is not checked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -292,7 +292,7 @@ class Listener:
         self._server, self.address = self._bound()
         self.secret = os.urandom(16).hex()
         self._peers: dict[socket.socket, Peer] = {}
-        self._asked: dict[int, tuple[threading.Event, list[Message]]] = {}
+        self._asked: dict[int, tuple[Peer, threading.Event, list[Message]]] = {}
         self._asked_count = 0
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="unslow-listener", daemon=True)
@@ -339,13 +339,17 @@ class Listener:
         return tuple(peer for peer in tuple(self._peers.values()) if peer.hello is not None)
 
     def ask(self, peer: Peer, kind: str, timeout_s: float = 5, **fields: Any) -> Message | None:
-        """What a process answers; None when it does not answer in time. Not for the callbacks."""
+        """What a process answers; None when it is gone, or does not answer in time.
+
+        Not for the callbacks.
+        """
         self._asked_count += 1
         number = self._asked_count
-        answered, answers = self._asked[number] = threading.Event(), []
+        _, answered, answers = self._asked[number] = peer, threading.Event(), []
         try:
             peer.send(kind, id=number, **fields)
-            answered.wait(timeout_s)
+            if peer in self.peers():
+                answered.wait(timeout_s)
         finally:
             del self._asked[number]
         return answers[0] if answers else None
@@ -388,7 +392,7 @@ class Listener:
         if asked is None:
             self._heard(peer, message)
         else:
-            answered, answers = asked
+            _, answered, answers = asked
             answers.append(message)
             answered.set()
         return True
@@ -419,5 +423,8 @@ class Listener:
 
     def _hang_up(self, peer: Peer) -> None:
         peer.connection.close()
+        for asked, answered, _ in tuple(self._asked.values()):
+            if asked is peer:
+                answered.set()
         if peer.hello is not None and self._gone is not None:
             self._gone(peer)

@@ -275,7 +275,7 @@ def test_it_leaves_its_traces_and_nothing_else_behind(tmp_path: Path, database_u
         assert 100 >= max(map(len, demo.out.splitlines())) > 90
         assert demo.out.startswith("unslow ")
         assert [
-            "unslow: more of it: unslow report --all; your own app: unslow run MODULE:APP"
+            "unslow: more of it: unslow report --all; your own app: unslow check MODULE:APP"
         ] == demo.err.splitlines()
 
 

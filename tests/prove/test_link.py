@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,13 +14,25 @@ import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from tests.test_wire import Tool
+import unslow
+from tests.test_agent import ask, plain_app
+from tests.test_wire import PATIENCE_S, Tool
 from unslow import agent
 from unslow.errors import WireError
-from unslow.prove.link import Link
+from unslow.prove.link import WATCH, Link
 from unslow.record.probes.sqlalchemy import private
 from unslow.settings import Settings
-from unslow.wire import ARMS_VARIABLE, HELLO, KEYS, PROTOCOL, Connection, Message
+from unslow.wire import (
+    ARM,
+    ARMS_VARIABLE,
+    DISARM,
+    HELLO,
+    KEYS,
+    PROTOCOL,
+    TRACES,
+    Connection,
+    Message,
+)
 
 
 class Base(DeclarativeBase):
@@ -122,3 +135,92 @@ def test_one_process_is_asked_and_no_other(tool: Tool) -> None:
 
 def test_where_no_process_serves_there_are_none(tool: Tool) -> None:
     assert {} == Link(tool.listener, tool.listener.peers).keys(lambda _: True)
+
+
+def process(tool: Tool, number: int, answers: dict[str, Callable[[Message], Message]]) -> None:
+    """A process of the app that answers so."""
+    connection = tool.connection()
+    connection.send(HELLO, protocol=PROTOCOL, process_id=number)
+    connection.listen(answers)
+    tool.next()
+
+
+def test_the_hosts_of_databases_are_those_of_all_processes(tool: Tool) -> None:
+    process(tool, 1, {KEYS: lambda _: {"hosts": ["db", "127.0.0.1"], "keys": {}}})
+    process(tool, 2, {KEYS: lambda _: {"hosts": ["db", "far.example.com"], "keys": {}}})
+    link = Link(tool.listener, tool.listener.peers)
+
+    assert {"db", "127.0.0.1", "far.example.com"} == link.database_hosts()
+
+
+def test_asking_for_hosts_reads_no_key(tool: Tool) -> None:
+    asked: list[Message] = []
+
+    def answer(message: Message) -> Message:
+        asked.append(message)
+        return {"hosts": [], "keys": {}}
+
+    process(tool, 1, {KEYS: answer})
+
+    assert frozenset() == Link(tool.listener, tool.listener.peers).database_hosts()
+    assert [None] == [one.get("hosts") for one in asked]
+
+
+def test_new_traces_come_once_in_all_the_parts_that_they_are_told_in(
+    tool: Tool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ARMS_VARIABLE, "1")
+    link = serving(tool)
+    app = unslow.install(plain_app)
+    for _ in range(60):
+        ask(app)
+
+    first = link.new_traces()
+    ask(app)
+    second = link.new_traces()
+
+    assert (60, 1, 0) == (len(first), len(second), len(link.new_traces()))
+    assert {"GET"} == {one.method for one in (*first, *second)}
+
+
+def test_a_process_that_refuses_is_named_with_its_reason(tool: Tool) -> None:
+    process(tool, 4711, {})
+
+    with pytest.raises(WireError, match=r"process 4711 was asked for 'arm'.* check it again"):
+        Link(tool.listener, tool.listener.peers).arm(WATCH)
+
+
+def test_a_process_that_ends_meanwhile_is_left_out_at_once(tool: Tool) -> None:
+    def ends(_: Message) -> Message:
+        tool._connections[0].close()
+        return {}
+
+    process(tool, 1, {KEYS: ends, TRACES: ends, ARM: ends})
+    process(tool, 2, {KEYS: lambda _: {"hosts": ["db"], "keys": {"parcel": [2]}}})
+    both = tool.listener.peers()
+    link = Link(tool.listener, lambda: both)
+
+    begun = time.monotonic()
+    assert {"parcel": [2]} == link.keys(lambda _: True)
+    assert {"db"} == link.database_hosts()
+    assert () == Link(tool.listener, lambda: both[:1]).new_traces()
+    assert time.monotonic() - begun < PATIENCE_S / 2
+
+
+def test_switches_reach_each_process(tool: Tool) -> None:
+    told: list[tuple[int, str, str]] = []
+
+    def noting(number: int, kind: str) -> Callable[[Message], Message]:
+        def answer(message: Message) -> Message:
+            told.append((number, kind, message["switch"]))
+            return {}
+
+        return answer
+
+    for number in (1, 2):
+        process(tool, number, {kind: noting(number, kind) for kind in (ARM, DISARM)})
+    link = Link(tool.listener, tool.listener.peers)
+    link.arm(WATCH)
+    link.disarm(WATCH)
+
+    assert [(1, ARM, WATCH), (2, ARM, WATCH), (1, DISARM, WATCH), (2, DISARM, WATCH)] == told

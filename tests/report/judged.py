@@ -4,8 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 from tests.report.samples import place, report, shop
+from unslow.model.checked import Checked
 from unslow.model.finding import BROKE, CLEAN, FOUND, NOT_CHECKED, OTHERS, Finding, Outcome
-from unslow.model.report import Checked, Endpoint, Report
+from unslow.model.report import Endpoint, Report
 from unslow.model.workload import LeftOut
 
 POSTS = "GET /users/{user_id}/posts"
@@ -104,7 +105,9 @@ def whole() -> Report:
         blocking(),
         no_timeout(),
         outcomes=outcomes(),
-        checked=Checked(0.0, 19, 18, (LeftOut("POST", "/leads", "it writes"),), 20),
+        checked=Checked(
+            "shop.main:app", 0.0, 19, 18, (LeftOut("POST", "/leads", "it writes"),), 20
+        ),
     )
 
 
@@ -121,5 +124,5 @@ def nasty() -> Report:
         target=NASTY,
         notes=(NASTY,),
         outcomes=(Outcome("deep-offset", route, BROKE, NASTY),),
-        checked=Checked(0.0, 2, 1, (LeftOut("POST", NASTY, NASTY),), 20),
+        checked=Checked(NASTY, 0.0, 2, 1, (LeftOut("POST", NASTY, NASTY),), 20),
     )

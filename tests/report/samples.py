@@ -233,8 +233,8 @@ def shop() -> Report:
             Blocked("", None, "outside requests", 110.4, 1),
         ),
         holders=(
-            Holder(POOL, "GET /reports/sales", sales, 3_900.0),
-            Holder(POOL, "GET /leads/{lead_id}/score", None, 900.0),
+            Holder(POOL, "GET /reports/sales", sales, 3_900.0, {"GET /reports/sales": 3_900.0}),
+            Holder(POOL, "GET /leads/{lead_id}/score", None, 900.0, {"GET /reports/sales": 900.0}),
         ),
         coverage=(
             *(

@@ -14,8 +14,9 @@ from tests.report.judged import (
 )
 from tests.report.samples import FOLDER, endpoint, place, report, shop
 from tests.report.test_quoting import html_of, read
+from unslow.model.checked import Checked
 from unslow.model.finding import NOT_CHECKED, Outcome
-from unslow.model.report import Checked, Report
+from unslow.model.report import Report
 from unslow.report.as_markdown import MOST_CHARACTERS, markdown_text
 
 
@@ -53,7 +54,7 @@ def test_one_sentence_says_what_was_looked_at_and_on_what() -> None:
 
 
 def test_of_a_check_it_says_how_much_of_the_app_that_was() -> None:
-    few = Checked(0.0, 19, 9, (), 20)
+    few = Checked("shop.main:app", 0.0, 19, 9, (), 20)
 
     assert "of which 696 counted (18 of 19 operations); on Linux" in text_of(whole())
     assert "counted (only 9 of 19 operations); on" in text_of(replace(whole(), checked=few))

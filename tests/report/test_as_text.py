@@ -252,6 +252,16 @@ def test_a_wait_for_a_pool_names_the_pool_and_the_shares_of_its_holders() -> Non
     assert "19 % held by  GET /leads/{lead_id}/score" in text
 
 
+def test_who_held_a_pool_while_other_routes_waited_is_not_told_of_this_one() -> None:
+    held = Holder(POOL, "GET /nightly", None, 9_000.0, {"GET /posts": 9_000.0})
+    whole = replace(shop(), endpoints=(waiting_report(),))
+
+    text = "\n".join(told(replace(whole, holders=(held, *whole.holders))))
+
+    assert "81 % held by  GET /reports/sales" in text
+    assert "held by  GET /nightly" not in text
+
+
 def test_what_makes_the_slow_requests_slow_is_told_where_they_are_far_from_the_middle() -> None:
     assert "p95                  410 ms  above p50: pool-wait +289" in told_of(waiting_report())
     assert "above p50" not in told_of(lazy_posts())

@@ -1,4 +1,8 @@
-"""An app in a process of its own, that ends when we end."""
+"""An app in a process of its own, that ends when we end, however that is.
+
+Beside it runs a keeper, which ends the app's whole session as soon as its own standard input
+closes: because we are done, or are gone ourselves.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,25 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from ..errors import CommandError, StartUpError, UnslowError
+from ..errors import CommandError, PortError, StartUpError, UnslowError
+from ..wire import ADDRESS_VARIABLE
+from . import session_keeper
 from .child import why_not_started
 
 _ENDS_WITHIN_S: Final = 5.0
+_KEEPER_PATIENCE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.02
 _LAST_LINES: Final = 15
+_LAST_BYTES: Final = 64 * 1024
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -36,21 +45,32 @@ class AppProcess:
     """A running app, with what it wrote."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], address: str, log: IO[bytes], words: Words
+        self,
+        process: subprocess.Popen[bytes],
+        keeper: subprocess.Popen[bytes],
+        address: str,
+        log: IO[bytes],
+        words: Words,
     ) -> None:
         self.address = address
         self.process_id = process.pid
         self._process = process
+        self._keeper = keeper
         self._log = log
         self._words = words
 
-    def check(self) -> None:
+    def check(self, within_s: float = 0.0) -> None:
         """Checks that it still runs.
+
+        Args:
+            within_s: How long is waited for an end that may be under way.
 
         Raises:
             UnslowError: it has ended.
         """
-        if self._process.poll() is not None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within_s)
+        if self._process.returncode is not None:
             raise self._words.error(
                 f"{self._words.name} {_how_it_ended(self._process.returncode)} while it was asked."
                 f" {self._advice()}"
@@ -83,7 +103,7 @@ class AppProcess:
 
     def last_lines(self, count: int = _LAST_LINES) -> list[str]:
         """What it wrote last."""
-        self._log.seek(0)
+        self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - _LAST_BYTES))
         return self._log.read().decode(errors="replace").splitlines()[-count:]
 
     def _advice(self) -> str:
@@ -93,15 +113,17 @@ class AppProcess:
         return "\n  ".join([f"Mend what its last lines name, and {self._words.again}:", *lines])
 
     def end(self) -> None:
-        """Ends it and what came of it: asked first, then without asking."""
-        _signal(self._process, signal.SIGTERM)
+        """Ends it and all that came of it: asked first, then without asking."""
+        _close(self._keeper)
         try:
-            self._process.wait(_ENDS_WITHIN_S)
+            self._process.wait(_ENDS_WITHIN_S + _KEEPER_PATIENCE_S)
+            self._keeper.wait(_ENDS_WITHIN_S + _KEEPER_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            _signal(self._process, signal.SIGKILL)
-            self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+            # Somebody has ended the keeper, or holds it.
+            _kill(self._process)
+            self._keeper.kill()
+            self._keeper.wait()
+        _close(self._process)
 
 
 @contextmanager
@@ -124,7 +146,7 @@ def app_process(
     Raises:
         CommandError: there is no such command.
     """
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, _keeper() as keeper:
         try:
             process = subprocess.Popen(
                 list(command),
@@ -139,11 +161,61 @@ def app_process(
             )
         except OSError as error:
             raise CommandError(why_not_started(command[0], error)) from error
-        app = AppProcess(process, address, log, words)
+        app = AppProcess(process, keeper, address, log, words)
         try:
+            _tell(keeper, process.pid, environment.get(ADDRESS_VARIABLE))
             yield app
         finally:
             app.end()
+
+
+@contextmanager
+def _keeper() -> Iterator[subprocess.Popen[bytes]]:
+    # In a session of its own: it must outlive us.
+    keeper = subprocess.Popen(
+        [sys.executable, "-I", "-S", session_keeper.__file__, str(_ENDS_WITHIN_S)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield keeper
+    finally:
+        _close(keeper)
+        keeper.wait()
+
+
+def _tell(keeper: subprocess.Popen[bytes], session: int, wire: str | None) -> None:
+    """Which session it keeps; all that came of it was started with the address of our wire."""
+    # Without it, what the app leaves behind when we are killed stays; the check itself goes on.
+    with suppress(OSError):
+        if keeper.stdin is not None:
+            mark = f"{ADDRESS_VARIABLE}={wire}" if wire else ""
+            keeper.stdin.write(f"{session} {mark}\n".encode())
+            keeper.stdin.flush()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    with suppress(OSError):
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def refuse_taken(address: str) -> None:
+    """Checks that nothing answers at an address before something is started that is to.
+
+    Raises:
+        PortError: something does.
+    """
+    try:
+        socket.create_connection(_host_and_port(address), timeout=1).close()
+    except OSError:
+        return
+    raise PortError(
+        f"Something answers at {address} already, so the command was not started. End that, or give"
+        " the address that the command serves at: --url"
+    )
 
 
 def free_port(host: str) -> int:
@@ -159,17 +231,16 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or _DEFAULT_PORTS.get(parts.scheme, 80)
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """To the whole session: a shell does not hand on what ends it."""
-    if process.poll() is not None:
-        return
-    try:
-        os.killpg(process.pid, number)
-    except (ProcessLookupError, PermissionError):
-        process.send_signal(number)
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Its whole session, as far as that is one group."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
 
 
 def _how_it_ended(exit_code: int) -> str:
     if exit_code < 0:
-        return f"was ended by {signal.Signals(-exit_code).name}"
+        names = {int(one): one.name for one in signal.Signals}
+        return f"was ended by {names.get(-exit_code, f'signal {-exit_code}')}"
     return f"ended with exit code {exit_code}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,8 @@ import click
 
 from ..doctor import report_of_store
 from ..errors import UnslowError
+from ..report.accepted import with_accepted
+from ..report.baseline_file import read_baseline
 from ..report.explained import explained, explained_json, explained_lines, routes_of
 from ..report.page import Page
 from ..report.progress import progress
@@ -61,6 +64,8 @@ def explain(
             newest_count=newest_count or settings.report_traces,
             on_progress=update,
         )
+    baseline = read_baseline(Path(settings.baseline))
+    report = with_accepted(report, baseline, datetime.now().astimezone().date())
     about = explained(report, named(route, routes_of(report)))
     if as_json:
         click.echo(json.dumps(explained_json(about), indent=2))

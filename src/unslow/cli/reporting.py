@@ -26,11 +26,11 @@ from ..report.as_json import json_text
 from ..report.as_markdown import markdown_text
 from ..report.as_sarif import sarif_text
 from ..report.as_text import print_report
+from ..report.baseline_file import read_baseline
 from ..report.live import LiveReport, is_screen
 from ..report.progress import progress
 from ..settings import Settings
 from ..store import reading
-from .baseline_file import read_baseline
 from .child import FileActions
 from .passing import Passing
 

@@ -76,6 +76,8 @@ class Holder:
     place: Place | None
     ms: float
     """Time of others' waiting during which this held a connection, shared among the holders."""
+    waits_ms: Mapping[str, float] = field(default_factory=dict)
+    """The same by the route whose requests waited."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from ..diagnose.views import is_write
-from ..model.trace import REMOTE, Place, Trace
+from ..model.trace import CACHE, REMOTE, Place, Trace
 
 _MAIL: Final = "smtp "
-_HERE: Final = frozenset({"localhost", ""})
+READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"})
+_CHANGES: Final = re.compile(
+    r"(?:ALTER|CALL|COMMENT|CREATE|DO|DROP|GRANT|NOTIFY|REFRESH|REINDEX|REPLACE|REVOKE|VACUUM)\b"
+    r"|SELECT\b.*\bINTO\b"
+    r"|.*\b(?:LO_\w+|NEXTVAL|PG_NOTIFY|SETVAL) ?\("
+    r"|.*; ?(?:ALTER|CALL|COPY|CREATE|DELETE|DROP|INSERT|MERGE|NOTIFY|TRUNCATE|UPDATE)\b",
+    re.DOTALL,
+)
+"""What changes a database or tells others of it, beside the statements that write rows."""
 
 
 class Effect(NamedTuple):
@@ -18,58 +27,70 @@ class Effect(NamedTuple):
 
     says: str
     place: Place | None
-    is_write: bool
     host: str = ""
-    """The other service; empty for the database."""
+    """The other service that was called; empty where something was written or sent."""
 
 
 def effects_of(trace: Trace) -> tuple[Effect, ...]:
-    """What a request wrote, and which services it called that are not on this machine."""
+    """What a request wrote or sent, and which services it called that are not on this machine."""
     found = {one.says: one for one in (*_writes(trace), *_calls(trace))}
     return tuple(found.values())
 
 
 def _writes(trace: Trace) -> Iterator[Effect]:
     for one in trace.statements:
-        if is_write(one.shape):
-            words = one.shape.split(" ")
-            yield Effect(f"it writes: {' '.join(words[:3])}", one.place, is_write=True)
+        if is_write(one.shape) or _CHANGES.match(one.shape.upper()):
+            yield Effect(f"it writes: {' '.join(one.shape.split()[:3])}", one.place)
 
 
 def _calls(trace: Trace) -> Iterator[Effect]:
     for lane in trace.lanes:
         for one in lane.slices:
-            if one.segment != REMOTE or not isinstance(one.what, tuple):
-                continue
-            host = str(one.what[0])
-            if host.startswith(_MAIL):
-                yield Effect(f"it sends a mail by {host.removeprefix(_MAIL)}", one.place, True)
-            elif not is_here(host_of(host)):
-                yield Effect(f"it calls {host}", one.place, is_write=False, host=host_of(host))
+            if one.segment == CACHE and trace.method not in READ_METHODS:
+                # Its commands are not recorded, and a queue of jobs is often kept there.
+                yield Effect(f"it may write to {one.what or 'a cache'}", one.place)
+            elif one.segment == REMOTE and isinstance(one.what, tuple):
+                yield from _call(str(one.what[0]), one.place)
+
+
+def _call(host: str, place: Place | None) -> Iterator[Effect]:
+    if host.startswith(_MAIL):
+        yield Effect(f"it sends a mail by {host.removeprefix(_MAIL)}", place)
+    elif not is_here(host_of(host)):
+        yield Effect(f"it calls {host}", place, host_of(host))
 
 
 def host_of(address: str) -> str:
-    """The host of `host:port`, without the brackets of IPv6."""
-    host, colon, port = address.rpartition(":")
-    return (host if colon and port.isdigit() else address).strip("[]")
+    """The host of `host:port`, in lower case and without the brackets of IPv6."""
+    host, colon, port = address.strip().lower().rpartition(":")
+    is_host = "]" in host or ":" not in host or _ip(host) is not None
+    if not (colon and port.isdigit() and host and is_host):
+        # An IPv6 address alone ends like one with a port.
+        host = address.strip().lower()
+    return host.strip("[]")
 
 
 def is_here(host: str) -> bool:
     """Whether a host is this machine."""
-    if host in _HERE or host.startswith("/") or host.endswith(".localhost"):
+    name = host.lower().removesuffix(".")
+    if name in ("", "localhost") or name.startswith("/") or name.endswith(".localhost"):
         return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _ip(name)
+    return address is not None and (address.is_loopback or address.is_unspecified)
 
 
 def is_near(host: str) -> bool:
     """Whether a host is this machine, or has a private address or a name without a domain."""
     if is_here(host):
         return True
+    address = _ip(host)
+    # A name without a domain is how containers call one another.
+    return "." not in host and ":" not in host if address is None else address.is_private
+
+
+def _ip(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(host).is_private
+        address = ip_address(text)
     except ValueError:
-        # As containers call one another.
-        return "." not in host
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -17,7 +17,7 @@ _PATIENCE_S: Final = 10.0
 
 
 class Link:
-    """Speaks to each process of the app that serves."""
+    """Speaks to each process of the app that serves; one that ends meanwhile is left out."""
 
     def __init__(self, listener: Listener, serving: Callable[[], Iterable[Peer]]) -> None:
         self._listener = listener
@@ -50,6 +50,15 @@ class Link:
         """
         return tuple(trace for peer in self._serving() for trace in self._traces_of(peer))
 
+    def database_hosts(self) -> frozenset[str]:
+        """The hosts of the databases that the app's engines lead to, asked or not.
+
+        Raises:
+            WireError: a process did not answer.
+        """
+        answers = (self._ask(peer, KEYS, {}) for peer in self._serving())
+        return frozenset(host for one in answers if one is not None for host in one["hosts"])
+
     def keys(self, may_ask: Callable[[str], bool]) -> Mapping[str, Sequence[object]]:
         """Some keys of the app's tables, by the table's name, as one of its processes reads them.
 
@@ -60,23 +69,30 @@ class Link:
             WireError: the process did not answer.
         """
         for peer in self._serving():
-            hosts = self._ask(peer, KEYS, {})["hosts"]
-            near = [host for host in hosts if may_ask(host)]
-            found: Mapping[str, Sequence[object]] = self._ask(peer, KEYS, {"hosts": near})["keys"]
-            return found
+            there = self._ask(peer, KEYS, {})
+            near = [host for host in there["hosts"] if may_ask(host)] if there else []
+            answer = self._ask(peer, KEYS, {"hosts": near}) if there else None
+            if answer is not None:
+                found: Mapping[str, Sequence[object]] = answer["keys"]
+                return found
         return {}
 
     def _traces_of(self, peer: Peer) -> Iterator[Trace]:
         more = True
         while more:
             answer = self._ask(peer, TRACES, {"since": self._positions.get(peer, 0)})
+            if answer is None:
+                return
             self._positions[peer] = int(answer["last"])
             more = bool(answer["more"])
             for packed in answer["traces"]:
                 yield trace_of(tupled(packed))
 
-    def _ask(self, peer: Peer, kind: str, fields: Mapping[str, object]) -> Message:
+    def _ask(self, peer: Peer, kind: str, fields: Mapping[str, object]) -> Message | None:
+        """What a process answers; None when it has ended."""
         answer = self._listener.ask(peer, kind, _PATIENCE_S, **fields)
+        if answer is None and peer not in self._listener.peers():
+            return None
         if answer is None or answer["type"] == REFUSED:
             why = "did not answer" if answer is None else str(answer.get("why"))
             raise WireError(

@@ -196,6 +196,7 @@ class Recording:
             width=self._config.get_terminal_writer().fullwidth if terminal.isatty else None,
             has_colours=terminal.hasmarkup,
             shown_from=self._started_in,
+            baseline=self._settings.baseline,
         )
 
 

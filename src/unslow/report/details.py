@@ -28,6 +28,7 @@ from .numbers import (
     percent,
 )
 from .page import MARGIN, Page
+from .ranking import name_of
 
 _LABEL_WIDTH: Final = 14
 _AMOUNT_WIDTH: Final = 13
@@ -77,7 +78,7 @@ def _rows_of(endpoint: Endpoint, holders: Sequence[Holder], page: Page) -> Itera
             yield from _statements(endpoint, page)
         yield from _rows(segment, found, endpoint, page)
         if segment == SEGMENTS[POOL_WAIT] and _told(found, endpoint, page):
-            yield from _held_by(found, holders, page)
+            yield from _held_by(found, endpoint, holders, page)
     yield from _remarks(endpoint, page)
 
 
@@ -188,13 +189,17 @@ def _about(one: StatementShape, page: Page) -> list[Item]:
     return [*items, *page.items(place=one.place)]
 
 
-def _held_by(found: Sequence[Detail], holders: Sequence[Holder], page: Page) -> Iterator[Row]:
+def _held_by(
+    found: Sequence[Detail], endpoint: Endpoint, holders: Sequence[Holder], page: Page
+) -> Iterator[Row]:
     """Who held the connections of the pools that this endpoint waited for, as shares."""
     pools = {detail.what for detail in found}
-    held = [holder for holder in holders if holder.pool in pools]
-    whole_ms = sum(holder.ms for holder in held)
+    name = name_of(endpoint)
+    held = [one for one in holders if one.pool in pools and name in one.waits_ms]
+    held.sort(key=lambda one: -one.waits_ms[name])
+    whole_ms = sum(one.waits_ms[name] for one in held)
     for holder in page.first(held, _TOLD_COUNT):
-        share = f"{percent(holder.ms, whole_ms)} held by"
+        share = f"{percent(holder.waits_ms[name], whole_ms)} held by"
         items = page.items(holder.route, place=holder.place, brief=True)
         yield _row("", share, items or ["no line is known"], page)
 

@@ -64,15 +64,15 @@ def test_each_query_is_judged_by_itself() -> None:
     assert [OTHER_LINE, LINE] == [one.place for one in found(deep_offset, story.trace())]
 
 
-def test_a_page_behind_the_last_one_skips_them_all() -> None:
-    finding = only(found(deep_offset, asked(4_000, 0, ms=2)))
+def test_a_page_behind_the_last_one_may_have_skipped_next_to_nothing() -> None:
+    assert [] == found(deep_offset, asked(4_000, 0), asked(4_000, 0))
+    # As a loop over pages that ends with an empty one.
+    story = Story().sends(page(0, 20)).sends(page(1_000, 0))
+    assert [] == found(deep_offset, story.trace())
 
-    assert 2 == pytest.approx(finding.could_save_ms)
 
-
-@pytest.mark.parametrize("rows", [0, None])
-def test_rows_that_did_not_come_or_were_not_counted_break_nothing(rows: int | None) -> None:
-    assert found(deep_offset, asked(1_000, rows))
+def test_rows_that_were_not_counted_break_nothing() -> None:
+    assert found(deep_offset, asked(1_000, None))
 
 
 def test_the_first_pages_of_a_large_size_are_near() -> None:

@@ -79,6 +79,7 @@ def test_rows_are_chosen_by_what_is_read_of_all_and_used_by_more() -> None:
     chosen = read(1_000, (("status",), 980), (USE, 15), ((*USE, "note"), 5))
 
     assert "20 of 1,000 rows" in only(found(discarded_rows, chosen)).says
+    assert found(discarded_rows, read(1_000, (USE[:2], 900), ((*USE, "note"), 100)))
 
 
 def test_of_several_requests_the_middle_one_counts() -> None:
@@ -96,6 +97,7 @@ def test_rows_of_which_some_are_read_a_little_more_are_used() -> None:
     more = (*USE, "note")
 
     assert [] == judged(discarded_rows, read(1_000, (USE, 900), (more, 100)))
+    assert [] == judged(discarded_rows, read(1_000, (USE[:2], 900), (USE, 100)))
 
 
 def test_rows_that_are_all_answered_are_used_however_little_is_read_of_most() -> None:

@@ -178,10 +178,20 @@ def test_polling_waits_in_between(segment: int) -> None:
     assert [] == findings(story.trace())
 
 
-def test_a_wait_that_is_a_small_part_of_the_time_between_is_no_polling() -> None:
-    story = Story().sends(USER).runs(20).waits(UNEXPLAINED, 5).sends(USER)
+@pytest.mark.parametrize(("works_ms", "waits_ms"), [(20, 5), (5, 5), (0, 1)])
+def test_a_wait_that_is_short_or_the_smaller_part_of_the_time_between_is_no_polling(
+    works_ms: float, waits_ms: float
+) -> None:
+    story = Story().sends(USER).runs(works_ms).waits(UNEXPLAINED, waits_ms).sends(USER)
 
     assert findings(story.trace())
+
+
+@pytest.mark.parametrize(("works_ms", "waits_ms"), [(5, 5.1), (0, 1.1)])
+def test_polling_may_look_at_something_else_as_well(works_ms: float, waits_ms: float) -> None:
+    story = Story().sends(USER).runs(works_ms).waits(UNEXPLAINED, waits_ms).sends(USER)
+
+    assert [] == findings(story.trace())
 
 
 def test_polling_without_a_wait_ends_when_something_has_come() -> None:

@@ -97,6 +97,24 @@ def test_a_wait_of_less_than_a_millisecond_is_near_at_most() -> None:
     assert found(held_connection, held(0.2, 1))
 
 
+def test_a_wait_that_is_a_tenth_of_them_is_told() -> None:
+    story = Story().takes(POOL).waits(REMOTE, 90, SERVICE).waits(CACHE, 10)
+    less = Story().takes(POOL).waits(REMOTE, 91, SERVICE).waits(CACHE, 10)
+
+    assert "in `remote` and `cache`." in only(found(held_connection, story.trace())).says
+    assert "in `remote`." in only(found(held_connection, less.trace())).says
+
+
+def test_it_is_held_from_where_it_is_taken_and_all_requests_count_in_the_mean() -> None:
+    story = Story().runs(30).takes(POOL).sends(listing(1), ms=5).waits(REMOTE, 45, SERVICE)
+    free = Story().runs(1).trace()
+
+    finding = only(found(held_connection, story.trace(), free))
+
+    assert "held for 25.0 ms a request, 22.5 of them" in finding.says
+    assert {"pool": POOL, "held_ms": 25.0, "idle_ms": 22.5} == finding.evidence
+
+
 def test_each_line_that_takes_connections_is_judged_by_itself() -> None:
     story = Story().takes(POOL, LINE).sends(listing(1), ms=20).waits(CACHE, 2).gives_back()
     story.takes(POOL, OTHER_LINE).sends(listing(1)).waits(REMOTE, 40, SERVICE).gives_back()
@@ -138,6 +156,16 @@ def test_what_is_waited_for_after_the_answer_is_not_looked_at() -> None:
     answered = replace(trace, response_end_ns=trace.lanes[0].slices[2].end_ns)
 
     assert [] == judged(held_connection, answered)
+
+
+def test_what_is_taken_after_the_answer_takes_nothing_off_what_was_held_before() -> None:
+    story = Story().takes(POOL).sends(listing(1), ms=5).waits(CACHE, 4).gives_back().answers()
+    answered_ns = story.now_ns
+    after = story.waits(SEND, 10).takes(POOL).sends(listing(1), ms=5).trace()
+
+    (says,) = judged(held_connection, replace(after, response_end_ns=answered_ns), held(5, 0.1))
+
+    assert isinstance(says, Nearly)
 
 
 def test_while_another_task_of_the_request_is_with_the_database_nothing_is_held_in_vain() -> None:

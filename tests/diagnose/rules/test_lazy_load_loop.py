@@ -120,6 +120,20 @@ def test_a_loop_in_a_loop_leads_to_the_query_that_all_began_with() -> None:
     assert "10 statements for 10 rows that line 18 led to." in finding.says
 
 
+def test_a_loop_in_a_loop_over_short_lists_is_found_as_well() -> None:
+    story = Story().sends(listing(2, table="users"))
+    for user, posts in enumerate((2, 1)):
+        story.sends(lazy_load(user, relationship="User.posts", rows=posts))
+        parent = 1 + user * 3
+        for post in range(posts):
+            number = 10 * user + post
+            story.sends(lazy_load(number, parent=parent, relationship="Post.comments"))
+
+    finding = only(found(lazy_load_loop, story.trace()))
+
+    assert "User.posts -> Post.comments" == finding.evidence["relationship"]
+
+
 def test_loads_of_what_one_user_has_are_a_loop_over_it() -> None:
     story = Story().sends(listing(1, table="users"))
     story.sends(lazy_load(0, relationship="User.posts", rows=6))
@@ -179,6 +193,17 @@ def test_where_nobody_knows_what_brought_the_rows_it_is_at_the_endpoint() -> Non
     assert finding.says.endswith("5 statements.")
 
 
+def test_rows_from_no_known_line_are_told_without_one() -> None:
+    story = Story().sends(listing(5, place=None))
+    for number in range(5):
+        story.sends(lazy_load(number))
+
+    finding = only(found(lazy_load_loop, story.trace()))
+
+    assert ENDPOINT == finding.place
+    assert finding.says.endswith("5 statements for 5 rows.")
+
+
 def test_eager_loads_in_batches_are_no_loop() -> None:
     story = Story().sends(listing(2000))
     for _ in range(4):
@@ -206,6 +231,7 @@ def test_three_objects_of_one_class_beside_a_row_are_no_loop() -> None:
 
 def test_few_parents_that_many_rows_share_are_no_loop() -> None:
     assert "loaded for 5 rows" in nearly(loop(5, rows=51))
+    assert found(lazy_load_loop, loop(5, rows=50))
 
 
 def test_what_few_shared_parents_lead_to_is_no_loop_either() -> None:

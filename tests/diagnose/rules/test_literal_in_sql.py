@@ -46,6 +46,7 @@ def test_it_fires_at_the_threshold_at_the_line_of_the_statement() -> None:
 
 def test_it_is_silent_just_below_and_says_how_near_it_was() -> None:
     assert "one shape was sent as 4 different texts" == nearly(one_each(range(4)))
+    assert "one shape was sent as 2 different texts" == nearly(one_each(range(2)))
 
 
 def test_it_says_how_many_texts_came_in_how_many_calls() -> None:

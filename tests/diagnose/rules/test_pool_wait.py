@@ -68,14 +68,25 @@ def test_it_says_who_waited_how_long_for_what() -> None:
 
 
 def test_it_names_who_held_the_connections() -> None:
-    other = Holder("another pool", "GET /other", LINE, 900)
-    holder = Holder(POOL, "GET /reports", OTHER_LINE, 80)
-    run = replace(RUN, holders=(other, holder))
+    mine = {"GET /orders": 80.0}
+    other = Holder("another pool", "GET /other", LINE, 900, {"GET /orders": 900})
+    holder = Holder(POOL, "GET /reports", OTHER_LINE, 80, mine)
+    shorter = Holder(POOL, "GET /brief", OTHER_LINE, 700, {"GET /orders": 20, "GET /posts": 680})
+    run = replace(RUN, holders=(other, shorter, holder))
 
     finding = only(found(pool_wait, *[waiting(30)] * 3, run=run, open_count=CROWD))
 
     assert "on average; GET /reports held them longest." in finding.says
     assert OTHER_LINE == finding.touched
+
+
+def test_who_held_them_while_only_other_routes_waited_is_not_named() -> None:
+    holder = Holder(POOL, "GET /reports", OTHER_LINE, 800, {"GET /posts": 800})
+    run = replace(RUN, holders=(holder,))
+
+    finding = only(found(pool_wait, *[waiting(30)] * 3, run=run, open_count=CROWD))
+
+    assert (True, None) == (finding.says.endswith("on average."), finding.touched)
 
 
 def test_what_could_be_saved_is_the_wait_per_request_of_the_route() -> None:
@@ -106,6 +117,12 @@ def test_two_requests_that_waited_are_too_few() -> None:
 
 def test_the_way_to_a_free_connection_is_no_wait() -> None:
     assert [] == judged(pool_wait, *[waiting(0.9, rest_ms=2)] * 20, open_count=CROWD)
+    assert in_crowd(*[waiting(1, rest_ms=2)] * 3)
+
+
+def test_two_at_once_are_a_crowd() -> None:
+    assert found(pool_wait, *[waiting(30)] * 3, open_count=2)
+    assert [] == found(pool_wait, *[waiting(30)] * 3, open_count=1)
 
 
 def test_a_pool_that_is_large_enough_is_silent() -> None:

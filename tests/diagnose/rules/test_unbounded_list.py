@@ -146,9 +146,14 @@ def test_rows_that_become_a_small_answer_are_silent() -> None:
 
 
 def test_rows_that_belong_to_those_of_another_query_are_bound_by_it() -> None:
-    lines = "SELECT * FROM lines WHERE order_id = ?"
-    for load in (eager_load(rows=1_000), lazy_load(1, rows=1_000)):
-        story = Story().sends(query(10)).sends(replace(load, shape=lines)).answers()
+    lines = query(1_000, "SELECT * FROM lines WHERE order_id = ?")
+    for child in (
+        replace(lines, parent=0),
+        replace(lines, relationship="Order.lines"),
+        replace(eager_load(rows=1_000), shape=lines.shape),
+        replace(lazy_load(1, rows=1_000), shape=lines.shape),
+    ):
+        story = Story().sends(query(10)).sends(child).answers()
 
         assert [] == judged(unbounded_list, story.trace(response_bytes=100_000))
 

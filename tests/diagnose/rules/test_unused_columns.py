@@ -62,7 +62,15 @@ def test_it_says_which_columns_are_not_read_and_what_they_weigh() -> None:
     assert {"unread": "body, teaser", "bytes": 31_500} == finding.evidence
 
 
-def test_it_names_the_first_four_of_many_columns() -> None:
+def test_it_names_four_columns() -> None:
+    few = {f"note_{number}": 30_000 for number in range(3)}
+
+    finding = only(found(unused_columns, told(articles(0, **few))))
+
+    assert "(body, note_0, note_1, note_2):" in finding.says
+
+
+def test_it_names_the_first_four_of_more_columns() -> None:
     many = {f"note_{number}": 30_000 for number in range(6)}
 
     finding = only(found(unused_columns, told(articles(0, **many))))
@@ -133,9 +141,11 @@ def test_a_column_that_one_request_reads_is_used() -> None:
 
 
 def test_a_smaller_part_of_the_bytes_is_nothing_to_speak_of() -> None:
-    half = usage(50, sizes={"title": 50_000, "body": 49_999}, profile=TITLE)
+    less = usage(50, sizes={"title": 50_000, "body": 49_999}, profile=TITLE)
+    half = usage(50, sizes={"title": 50_000, "body": 50_000}, profile=TITLE)
 
-    assert [] == judged(unused_columns, told(half))
+    assert [] == judged(unused_columns, told(less))
+    assert found(unused_columns, told(half))
 
 
 def test_columns_that_are_not_loaded_cost_nothing() -> None:

@@ -98,6 +98,22 @@ def test_what_a_join_costs_is_not_told_from_its_statement() -> None:
     assert (None, None) == (finding.could_save_ms, finding.round_trips)
 
 
+def test_where_there_was_nothing_to_load_nothing_is_wasted() -> None:
+    usages = (usage(10, relationships=(("customer", "joined", 0, False),)),)
+    trace = Story().sends(listing(10)).trace(usages=usages)
+
+    (one,) = judged(unused_relationship, trace, trace)
+
+    assert Nearly("Order.customer was not read; there was nothing to load") == one
+
+
+def test_a_statement_that_found_nothing_was_sent_all_the_same() -> None:
+    finding = only(found(unused_relationship, *[loaded(("lines", "selectin", 0, False))] * 2))
+
+    assert "(selectin), 1.0 statements a request that bring nothing new, and" in finding.says
+    assert 1.5 == pytest.approx(finding.could_save_ms)
+
+
 def test_the_same_relationship_is_judged_and_counted_by_query() -> None:
     def two_queries() -> Trace:
         story = Story().sends(listing(10, place=LINE)).sends(listing(10))

@@ -9,6 +9,7 @@ from unslow.prove.workload.answers import (
     Answer,
     candidates,
     found,
+    resource_before,
     sightings,
     values_in_path,
 )
@@ -71,6 +72,39 @@ def test_only_the_field_that_is_meant_and_fits_is_taken(
     found = values(parameter, schema, f"/users/{{{parameter}}}", answer("/users", [item]))
 
     assert ([] if value is None else [value]) == found
+
+
+@pytest.mark.parametrize(
+    ("parameter", "route"),
+    [
+        ("name", "/users/name/{name}"),
+        ("name", "/users/by-name/{name}/posts"),
+        ("user_name", "/users/user-name/{user_name}"),
+        ("slug", "/users/slug/{slug}"),
+    ],
+)
+def test_a_word_before_a_parameter_that_only_repeats_it_names_nothing(
+    parameter: str, route: str
+) -> None:
+    users = answer("/users", [{"id": 1, "name": "ann", "slug": "ann"}])
+    posts = answer("/posts", [{"id": 2, "name": "snow", "slug": "snow"}])
+
+    assert ["ann"] == values(parameter, TEXT, route, posts, users)
+
+
+@pytest.mark.parametrize(
+    ("route", "resource"),
+    [
+        ("/users/{id}", "users"),
+        ("/users/id/{id}", "users"),
+        ("/{id}", ""),
+        ("/id/{id}", ""),
+        ("id/{id}", "id"),
+        ("/users", ""),
+    ],
+)
+def test_a_parameter_is_of_what_stands_before_it(route: str, resource: str) -> None:
+    assert resource == resource_before(route, "id")
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,11 @@ from unslow.prove.workload.sending import as_json, open_client, send
 
 TODAY = date(2026, 7, 31)
 USERS = [uuid.UUID(int=number) for number in range(1, 31)]
-# The first user has none, as so often.
-POSTS = {number: USERS[1 + number % 4] for number in range(100, 120)}
+# The first user has none, as so often, and the last ones neither.
+POSTS = {number: USERS[1 + number % 10] for number in range(100, 120)}
 ORDERS = range(1000, 1040)
+
+INTEGER = {"type": "integer"}
 
 Thing = TypeVar("Thing")
 
@@ -188,7 +190,7 @@ async def test_every_request_of_a_made_workload_is_answered_well(url: str) -> No
         "GET /users": 3,
         "GET /users/{user_id}": 10,
         "GET /users/{user_id}/posts": 30,
-        "GET /users/{user_id}/posts/{post_id}": 5,
+        "GET /users/{user_id}/posts/{post_id}": 6,
         "GET /comments/{comment_id}": 1,
         "GET /orders/{order_id}": 10,
         "GET /tags": 1,
@@ -226,11 +228,34 @@ async def test_an_operation_is_asked_once_and_again_only_while_its_answer_is_emp
     async with asked.client:
         await made(SHOP, GIVEN, asked.ask)
 
-    # The first user has no posts; the answer of /stock/{kind} is no object.
-    several = {name: count for name, count in asked.operations.items() if count > 1}
-    assert 1 == asked.operations["GET /users"]
-    assert 2 <= several["GET /users/{user_id}/posts"] <= 3
-    assert max(several.values()) <= 3
+    posts = asked.operations.pop("GET /users/{user_id}/posts")
+    # The answer of /stock/{kind} is no object.
+    assert 1 == asked.operations["GET /users"] == asked.operations["GET /users/{user_id}"]
+    assert max(asked.operations.values()) <= 3
+    # Others go on from posts: they are asked for until three users have some.
+    assert 3 < posts <= 6
+
+
+@pytest.mark.anyio
+async def test_what_is_below_a_list_is_asked_of_several_parents(url: str) -> None:
+    plan, _ = await whole(url)
+
+    users = {one.split("/")[2] for one in targets(plan, "/users/{user_id}/posts/{post_id}")}
+    assert 3 == len(users)
+
+
+def test_parents_are_asked_from_both_ends_and_from_the_middle() -> None:
+    users = {"items": [{"id": str(user)} for user in USERS]}
+    answers = [Answer(Request("GET", "/users", route="/users"), users)]
+    asked = []
+    for _ in range(3):
+        requests = unasked(planned(SHOP, GIVEN, answers), answers)
+        (posts,) = [one for one in requests if one.route == "/users/{user_id}/posts"]
+        asked.append(int(posts.target.split("/")[2][-2:], 16) - 1)
+        answers.append(Answer(posts, []))
+
+    assert [0, 27] == asked[:2]
+    assert 10 <= asked[2] <= 20
 
 
 def test_a_plan_grows_with_what_was_answered() -> None:
@@ -298,6 +323,52 @@ def test_keys_of_the_database_are_found_by_the_name_of_the_table(
     keys: dict[str, list[object]], found: list[str]
 ) -> None:
     assert found == targets(planned(SHOP, Given(TODAY, keys=keys)), "/orders/{order_id}")
+
+
+def test_a_key_of_the_database_is_no_name() -> None:
+    get: dict[str, Any] = {"parameters": [], "responses": {}}
+    asked = operations({"openapi": "3.1.0", "paths": {"/shelves/{name}": {"get": get}}})
+    given = Given(TODAY, keys={"shelves": ["7f1c3c1e", "8a2d"]})
+
+    plan = planned(asked, given)
+    shelves = Answer(Request("GET", "/shelves", route="/shelves"), [{"id": "8a2d", "name": "top"}])
+
+    assert ((), "/shelves/{name}") == (plan.requests, plan.left_out[0].route)
+    assert ["/shelves/top"] == targets(planned(asked, given, [shelves]), "/shelves/{name}")
+
+
+def test_ids_in_a_query_belong_to_those_in_the_path() -> None:
+    def needed(name: str, place: str) -> dict[str, Any]:
+        return {"name": name, "in": place, "required": True, "schema": INTEGER}
+
+    tasks_of = needed("task_ids", "query") | {"schema": {"type": "array", "items": INTEGER}}
+    parameters = [needed("project_id", "path"), needed("job_id", "query"), tasks_of]
+    status = {"parameters": parameters}
+    asked = operations(
+        {"openapi": "3.1.0", "paths": {"/projects/{project_id}/status": {"get": status}}}
+    )
+    projects = Answer(Request("GET", "/projects", route="/projects"), [{"id": 1}, {"id": 2}])
+    jobs = Answer(
+        Request("GET", "/jobs", route="/jobs"),
+        [{"id": 20, "project_id": 2}, {"id": 10, "project_id": 1}],
+    )
+    tasks = [
+        Answer(
+            Request("GET", f"/projects/{number}/tasks", route="/projects/{project_id}/tasks"),
+            [{"id": 100 * number}],
+        )
+        for number in (1, 2)
+    ]
+
+    plan = planned(asked, Given(TODAY), [jobs, *tasks, projects])
+
+    assert [
+        "/projects/1/status?job_id=10&task_ids=100",
+        "/projects/2/status?job_id=20&task_ids=200",
+    ] == [one.target for one in plan.requests]
+    # Where none is known to, any may.
+    lonely = planned(asked, Given(TODAY), [jobs, tasks[0], projects])
+    assert "/projects/2/status?job_id=20&task_ids=100" == lonely.requests[1].target
 
 
 def test_a_body_that_only_reads_is_made_from_its_schema() -> None:

@@ -2,6 +2,7 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import Body, Cookie, FastAPI, Form, Header, Path, Query
+from fastapi.testclient import TestClient
 from pydantic import BaseModel, Field
 
 from unslow.prove.workload.openapi import DocumentError, Parameter, operations
@@ -63,6 +64,37 @@ def test_the_body_of_an_operation_is_read_with_its_examples() -> None:
     assert ("application/json", True) == (json.body.content_type, json.body.is_required)
     assert ({"text": "hats"},) == json.body.examples
     assert "application/x-www-form-urlencoded" == encoded.body.content_type
+
+
+def test_the_paths_of_a_mounted_app_begin_with_its_mount() -> None:
+    whole = FastAPI()
+    whole.mount("/api", app)
+    document = TestClient(whole).get("/api/openapi.json").json()
+
+    (file, *_) = operations(document, "/api/openapi.json")
+
+    assert "/api/users/{user_id}/files/{name}" == file.route
+    assert ["user_id", "name"] == [one.name for one in file.parameters[:2]]
+
+
+@pytest.mark.parametrize(
+    ("servers", "route"),
+    [
+        ([{"url": "https://shop.example/api/"}], "/api/x"),
+        ([{"url": "/v1"}, {"url": "/api"}], "/api/x"),
+        ([{"url": "/"}], "/x"),
+        ([{"url": "https://shop.example"}], "/x"),
+        ([{"url": "/ap"}], "/x"),
+        ([{"url": "/{version}"}, {}, "/api"], "/x"),
+        ({"url": "/api"}, "/x"),
+    ],
+)
+def test_a_server_counts_where_the_document_was_found_below_it(servers: Any, route: str) -> None:
+    document = described() | {"servers": servers}
+
+    (operation,) = operations(document, "/api/openapi.json")
+
+    assert route == operation.route
 
 
 def test_what_an_operation_says_goes_before_what_its_path_says() -> None:

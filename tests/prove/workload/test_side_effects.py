@@ -15,6 +15,7 @@ from unslow.prove.workload.side_effects import why_it_stays_out
         ("/mails/send", "send"),
         ("/send_report", "send"),
         ("/verify/{token}", "verify"),
+        ("/jobs/{job_id}/stop/", "stop"),
         ("/oauth/callback", "callback"),
         ("/newsletter/unsubscribe", "unsubscribe"),
         ("/reports/export-to-mail", "export-to-mail"),
@@ -27,7 +28,16 @@ def test_a_path_that_says_that_it_does_something_stays_out(route: str, word: str
 
 @pytest.mark.parametrize(
     "route",
-    ["/", "/posts/export", "/emails", "/senders", "/sent", "/payments/{send}", "/subscriptions"],
+    [
+        "/",
+        "/posts/export",
+        "/emails",
+        "/senders",
+        "/sent",
+        "/payments/{send}",
+        "/subscriptions",
+        "/stops",
+    ],
 )
 def test_a_path_that_only_looks_alike_is_taken(route: str) -> None:
     assert "" == why_it_stays_out(route)

@@ -3,7 +3,8 @@
 Looks for: a query whose OFFSET skips many times the rows that it answers.
 Costs: the database makes each skipped row and throws it away; the last page is the slowest.
 Instead: pages by key: `WHERE (created_at, id) < (...) ORDER BY created_at DESC, id DESC LIMIT ...`.
-Misses: OFFSETs that are computed in the database.
+Misses: OFFSETs that are computed in the database; pages behind the last one, where nobody knows how
+many rows there were to skip.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ def deep_offset(requests: Requests, threshold: float) -> Iterator[Finding | Near
         saved_ns = 0.0
         for request, index, one in calls.statements():
             skipped, rows = one.offset_rows_count or 0, one.rows_count or 0
+            if one.rows_count == 0:
+                # Behind the last page: how many there were to skip is not known.
+                continue
             if skipped >= max(threshold, _TIMES_THE_PAGE * rows):
                 skips.append(skipped)
                 deep.add(id(request))

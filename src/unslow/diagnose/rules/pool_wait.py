@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...model.finding import Finding
+from ...model.report import Holder
 from ...model.trace import POOL_WAIT, Place
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests
@@ -54,7 +55,7 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
                 yield Nearly(f"{waited[pool]} requests waited for {pool}")
             continue
         place = max(places, key=lambda one: places[one])
-        holder = next((one for one in requests.run.holders if one.pool == pool), None)
+        holder = _holder(pool, requests)
         held = f"; {holder.route} held them longest" if holder else ""
         yield requests.finding(
             f"{waited[pool]} of {len(crowd)} requests waited for {pool},"
@@ -65,3 +66,11 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
             shape=pool,
             evidence={"pool": pool, "requests_waited": waited[pool], "share": ms / whole_ms},
         )
+
+
+def _holder(pool: str, requests: Requests) -> Holder | None:
+    """Who held a pool's connections for most of the time that these requests waited."""
+    held = [
+        one for one in requests.run.holders if one.pool == pool and requests.name in one.waits_ms
+    ]
+    return max(held, key=lambda one: one.waits_ms[requests.name], default=None)

@@ -5,7 +5,8 @@ model - of a relationship that nothing read, on no object, in no request that wa
 Costs: a statement, its rows and objects; with `joinedload` wider and more rows of the parent.
 Instead: take the option out of this query, or make the relationship lazy on the model and load it
 where it is read.
-Misses: relationships that are read in one request of a hundred: a sample is watched.
+Misses: relationships that are read in one request of a hundred: a sample is watched; joins that
+found nothing to load, and widen the statement all the same.
 """
 
 from __future__ import annotations
@@ -53,9 +54,16 @@ def unused_relationship(requests: Requests, threshold: float) -> Iterator[Findin
             continue
         objects = seen.objects_count / watched
         ms, statements = _costs(requests, key)
+        if not seen.objects_count and not statements:
+            # A join that found nobody, or a load that was left out as no key was set.
+            yield Nearly(f"{key.relationship} was not read; there was nothing to load")
+            continue
+        what = f"{objects:,.0f} objects a request"
+        if not seen.objects_count:
+            what = f"{statements:,.1f} statements a request that bring nothing new"
         yield requests.finding(
-            f"{key.relationship} is loaded ({key.how}), {objects:,.0f} objects a request, and"
-            f" nothing read it in {watched} requests that were watched.",
+            f"{key.relationship} is loaded ({key.how}), {what}, and nothing read it in {watched}"
+            " requests that were watched.",
             key.place,
             could_save_ms=ms or None,
             round_trips=statements or None,

@@ -112,13 +112,21 @@ def _value(one: Mapping[str, object], fields: Sequence[str], schema: Schema) -> 
 def _where_to_look(sighting: Sighting, parameter: str, route: str) -> tuple[int, Sequence[str]]:
     """How sure these objects are to have a parameter's value, and in which fields."""
     before, brace, _ = route.partition(f"{{{parameter}}}")
-    resource = before.rstrip("/").rpartition("/")[2] if brace else ""
+    resource = resource_before(route, parameter)
     thing = identifier(parameter).of
     if brace and sighting.is_whole_answer and _same_shape(sighting.route, before):
         return 0, fields_for(parameter)
     if any(same_thing(name, one) for name in sighting.names for one in (resource, thing)):
         return 1, fields_for(parameter)
     return 2, (normal(parameter),) if thing else ()
+
+
+def resource_before(route: str, parameter: str) -> str:
+    """What a parameter of a path is of: `users` for `/users/{id}` and `/users/name/{name}`."""
+    before, brace, _ = route.partition(f"{{{parameter}}}")
+    *others, last = before.rstrip("/").split("/") if brace else ("",)
+    is_its_own = normal(last) in (normal(parameter), f"by_{normal(parameter)}")
+    return others[-1] if is_its_own and others else last
 
 
 def _is_echo(parameter: str, value: object, sighting: Sighting) -> bool:

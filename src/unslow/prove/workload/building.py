@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -31,6 +31,8 @@ BODIES: Final = (_JSON, _FORM)
 
 _MOST_ALTERNATIVES: Final = 3
 _DEEPEST_BODY: Final = 6
+_IN_A_PATH: Final = "/%:@!$&'()*+,;=~"
+"""What stands in a path as it is."""
 _NOT_PARAMETERS: Final = frozenset({"accept", "authorization", "content-type"})
 
 
@@ -80,27 +82,37 @@ def _bases(
         and (sized is None or one is not sized[0])
         and not (one.place == "header" and one.name.lower() in _NOT_PARAMETERS)
     ]
-    values = {(one.place, one.name): _wanted(one, operation.route, sources) for one in free}
-    values = {key: found for key, found in values.items() if found}
+    beside = [_beside(path, free, operation.route, sources) for path in paths]
     body = _body(operation, sources)
-    count = max(len(paths), *(len(found) for found in values.values()), 1)
+    count = max(len(paths), *(len(found) for values in beside for found in values.values()), 1)
     for at in range(min(count, MOST_VALUES)):
+        values = beside[at % len(paths)]
         others = {key: found[at % len(found)] for key, found in values.items()}
         yield _Base(paths[at % len(paths)], others, body)
-    first = {key: found[0] for key, found in values.items()}
+    first = {key: found[0] for key, found in beside[0].items()}
     for one in free:
         for value in _alternatives(one, sources):
             yield _Base(paths[0], {**first, (one.place, one.name): value}, body)
 
 
-def _wanted(parameter: Parameter, route: str, sources: Sources) -> tuple[object, ...]:
+def _beside(
+    path: Mapping[str, object], free: Sequence[Parameter], route: str, sources: Sources
+) -> Mapping[tuple[str, str], tuple[object, ...]]:
+    """The values that may stand beside those of a path, by place and name."""
+    values = {(one.place, one.name): _wanted(one, path, route, sources) for one in free}
+    return {key: found for key, found in values.items() if found}
+
+
+def _wanted(
+    parameter: Parameter, path: Mapping[str, object], route: str, sources: Sources
+) -> tuple[object, ...]:
     """The values of a parameter that has to be there, or that the user gave values for."""
     chosen = by_hand(parameter.name, sources.given)
     if chosen or not parameter.is_required or _comes_anyway(parameter, sources.given):
         return chosen
     name, schema = parameter.name, parameter.schema
     if parameter.place == "query":
-        values = values_of(name, schema, parameter.examples, route, sources)
+        values = values_of(name, schema, parameter.examples, route, sources, path)
     else:
         values = header_values(parameter, sources.given)
     if not values:
@@ -128,6 +140,8 @@ def _request(operation: Operation, base: _Base, group: str = "") -> Request:
     path = operation.route
     for name, value in base.path.items():
         path = path.replace(f"{{{name}}}", quote(_text(value), safe=""))
+    # A template may be of any script.
+    path = quote(path, safe=_IN_A_PATH)
     query = urlencode(tuple(_at("query", base)), quote_via=quote)
     headers = [*_at("header", base)]
     if cookies := [f"{name}={value}" for name, value in _at("cookie", base)]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ...errors import UnslowError
-from .answers import Candidate, Sighting, candidates, found
+from .answers import Candidate, Sighting, candidates, found, resource_before
 from .names import identifier, is_identifier, normal, same_thing
 from .openapi import Operation, Parameter
 from .schema import Schema, fits, is_closed, kind_of, made_value
@@ -86,17 +87,27 @@ def header_values(parameter: Parameter, given: Given) -> tuple[object, ...]:
 
 
 def values_of(
-    name: str, schema: Schema, examples: Sequence[object], route: str, sources: Sources
+    name: str,
+    schema: Schema,
+    examples: Sequence[object],
+    route: str,
+    sources: Sources,
+    path: Mapping[str, object] = MappingProxyType({}),
 ) -> tuple[object, ...]:
-    """Values for a parameter of a query, or for a field of a body; none if none is known."""
+    """Values for a parameter of a query, or for a field of a body; none if none is known.
+
+    Where any were seen with the values of the path, they are of those.
+    """
     if chosen := by_hand(name, sources.given):
         return chosen
     if schema.get("type") == "array":
-        item = values_of(name.removesuffix("s"), schema.get("items", {}), (), route, sources)
+        item = values_of(name.removesuffix("s"), schema.get("items", {}), (), route, sources, path)
         said = _said(schema, examples)
         return said or tuple([value] for value in item)
     if is_identifier(name) and not is_closed(schema):
-        seen = candidates(found(name, schema, "", sources.seen), {}, route)
+        ids = found(name, schema, "", sources.seen)
+        beside = [one for one in candidates(ids, path, route) if path and one.is_known_to_go_with]
+        seen = beside or candidates(ids, {}, route)
         return _surest(seen) or _keys(name, "", schema, sources.given) or _said(schema, examples)
     return _said(schema, examples) or choices(name, schema, sources.given.today)
 
@@ -131,7 +142,7 @@ class _Values:
         self._route = route
         self._fixed = _fixed(parameter, sources.given)
         self._seen = found(parameter.name, parameter.schema, route, sources.seen)
-        resource = route.partition(f"/{{{parameter.name}}}")[0].rpartition("/")[2]
+        resource = resource_before(route, parameter.name)
         self._others = _keys(parameter.name, resource, parameter.schema, sources.given) or _said(
             parameter.schema, parameter.examples
         )
@@ -168,6 +179,9 @@ def _surest(seen: Sequence[Candidate]) -> tuple[object, ...]:
 
 def _keys(name: str, resource: str, schema: Schema, given: Given) -> tuple[object, ...]:
     """The keys of the table that a parameter names: of `user` for `user_id`, of `app_user` else."""
+    if identifier(name).by == "name":
+        # Of other objects' names they are none.
+        return ()
     things = [thing for thing in (identifier(name).of, resource) if thing]
     tables = {table.rpartition(".")[2]: keys for table, keys in given.keys.items()}
     named = [

@@ -6,7 +6,7 @@ the answers let more be planned, until nothing new comes.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -20,6 +20,10 @@ from .side_effects import why_it_stays_out
 
 _MOST_ASKED: Final = 3
 """How often an operation is asked while its answers name nothing: a user may have no posts."""
+_PARENTS_COUNT: Final = 3
+"""For so many a list is asked that others go on from: the first user may have two posts only."""
+_MOST_PARENTS: Final = 6
+"""With those that have none."""
 
 
 class RouteMissingError(UnslowError):
@@ -50,15 +54,31 @@ def planned(operations: Sequence[Operation], given: Given, answers: Sequence[Ans
 def unasked(plan: Plan, answers: Sequence[Answer]) -> tuple[Request, ...]:
     """The requests, one of an operation, whose answers may still tell of ids."""
     asked = Counter(answer.request.operation for answer in answers)
-    telling = {answer.request.operation for answer in answers if sightings([answer])}
+    telling = Counter(answer.request.operation for answer in answers if sightings([answer]))
     sent = {_path(answer.request) for answer in answers}
-    chosen: dict[str, Request] = {}
+    gone_on_from = _gone_on_from(plan)
+    left: dict[str, list[Request]] = defaultdict(list)
     for request in plan.requests:
         name = request.operation
-        is_open = name not in telling and asked[name] < _MOST_ASKED
+        has_more_below = request.route.rstrip("/") in gone_on_from
+        wanted, most = (_PARENTS_COUNT, _MOST_PARENTS) if has_more_below else (1, _MOST_ASKED)
+        is_open = telling[name] < wanted and asked[name] < most
         if is_open and _path(request) not in sent:
-            chosen.setdefault(name, request)
-    return tuple(chosen.values())
+            left[name].append(request)
+    return tuple(_next(requests, asked[name]) for name, requests in left.items())
+
+
+def _gone_on_from(plan: Plan) -> frozenset[str]:
+    """The routes below something that others go on from: the posts of a user, for one post."""
+    routes = [one.route for one in plan.requests]
+    routes += [one.route for one in plan.left_out if one.method == "GET"]
+    whole = (route.rpartition("/{")[0] for route in routes)
+    return frozenset(route for route in whole if "{" in route)
+
+
+def _next(requests: Sequence[Request], asked_count: int) -> Request:
+    """Of what is left the first, then the last, then one from the middle."""
+    return requests[(0, -1, len(requests) // 2)[asked_count % 3]]
 
 
 def _path(request: Request) -> tuple[str, str]:

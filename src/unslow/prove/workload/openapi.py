@@ -14,6 +14,7 @@ _METHODS: Final = ("get", "head", "post", "put", "patch", "delete", "options", "
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
 _ENDLESS: Final = "text/event-stream"
+_ORIGIN: Final = re.compile(r"[a-z]+://[^/]*")
 
 
 class DocumentError(UnslowError):
@@ -58,8 +59,13 @@ class Operation:
     """Why it cannot be asked at all; empty if it can."""
 
 
-def operations(document: object) -> tuple[Operation, ...]:
+def operations(document: object, at: str = "") -> tuple[Operation, ...]:
     """All operations, in the document's order.
+
+    Args:
+        document: What was answered.
+        at: The path that it was answered at. One of a mounted app leaves the mount out of its
+            paths and names it as its server.
 
     Raises:
         DocumentError: it is no OpenAPI document of version 3.
@@ -73,13 +79,27 @@ def operations(document: object) -> tuple[Operation, ...]:
             f"The app's OpenAPI document is {found}; wanted is one of version 3.0 or 3.1."
             " Give its requests in a file: --requests FILE."
         )
+    mount = _mount(whole, at)
     return tuple(
-        _operation(method.upper(), str(route), item, whole)
+        _operation(method.upper(), f"{mount}{route}", item, whole)
         for route, item in paths.items()
         if isinstance(item, Mapping)
         for method in _METHODS
         if isinstance(item.get(method), Mapping)
     )
+
+
+def _mount(document: Schema, at: str) -> str:
+    """The path of the server that the document was found below; empty where there is none.
+
+    Another server's is where it runs elsewhere, behind a proxy that takes it away.
+    """
+    for one in _listed(document, "servers"):
+        url = one.get("url") if isinstance(one, Mapping) else None
+        path = _ORIGIN.sub("", url).rstrip("/") if isinstance(url, str) else ""
+        if path and at.startswith(f"{path}/"):
+            return path
+    return ""
 
 
 def _operation(method: str, route: str, item: Schema, document: Schema) -> Operation:

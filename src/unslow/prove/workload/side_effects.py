@@ -10,6 +10,7 @@ from .names import words_of
 
 _WORDS: Final = frozenset(
     [
+        "abort",
         "activate",
         "approve",
         "callback",
@@ -27,6 +28,7 @@ _WORDS: Final = frozenset(
         "enable",
         "impersonate",
         "invite",
+        "kill",
         "logout",
         "notify",
         "pay",
@@ -42,7 +44,9 @@ _WORDS: Final = frozenset(
         "send",
         "shutdown",
         "signout",
+        "stop",
         "subscribe",
+        "terminate",
         "trigger",
         "truncate",
         "unsubscribe",

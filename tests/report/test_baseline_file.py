@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from unslow.cli.baseline_file import read_baseline, write_baseline
 from unslow.model.baseline import Accepted, Baseline, BaselineError
+from unslow.report.baseline_file import read_baseline, write_baseline
 
 ONE = Accepted("pool-wait-0a1b2c", "pool-wait", "GET /a", "", "a crowd: Ærø", date(2026, 4, 2))
 

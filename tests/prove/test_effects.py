@@ -1,0 +1,203 @@
+"""What a request does beside answering, and whose machine a host is."""
+
+from __future__ import annotations
+
+import pytest
+
+from unslow.model.trace import CACHE, REMOTE, SQL, Lane, Place, Slice, Statement, Trace
+from unslow.prove.effects import effects_of, host_of, is_here, is_near
+
+LINE = Place("shop.py", 7, "order")
+
+
+def trace(*slices: Slice, shapes: tuple[str, ...] = (), method: str = "GET") -> Trace:
+    """A request that did these things."""
+    lane = Lane("task", 1, -1, 0, 10, slices=slices)
+    statements = tuple(Statement(shape, "psycopg", LINE) for shape in shapes)
+    return Trace(
+        number=1,
+        process_id=1,
+        method=method,
+        route="/orders",
+        status=200,
+        started_at=0.0,
+        start_ns=0,
+        response_end_ns=10,
+        end_ns=10,
+        response_bytes=0,
+        lanes=(lane,),
+        statements=statements,
+    )
+
+
+def called(host: str) -> Slice:
+    return Slice(0, 1, REMOTE, (host, 1, True, False), LINE)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "INSERT INTO orders (id) VALUES (?)",
+        "insert into orders (id) values (?)",
+        "UPDATE orders SET seen = ?",
+        "DELETE FROM orders",
+        "MERGE INTO orders USING new ON ?",
+        "TRUNCATE orders",
+        "COPY orders FROM STDIN",
+        "WITH gone AS (DELETE FROM orders RETURNING id) SELECT id FROM gone",
+        "CREATE TABLE orders (id int)",
+        "CREATE TEMPORARY TABLE orders (id int)",
+        "DROP TABLE orders",
+        "ALTER TABLE orders ADD COLUMN a int",
+        "CALL archive(?)",
+        "DO ?",
+        "NOTIFY orders, ?",
+        "REPLACE INTO orders VALUES (?)",
+        "REFRESH MATERIALIZED VIEW totals",
+        "SELECT pg_notify(?, ?)",
+        "SELECT nextval(?)",
+        "SELECT id INTO copies FROM orders",
+        "SELECT ?; DELETE FROM orders",
+        "BEGIN; UPDATE orders SET seen = ?",
+    ],
+)
+def test_a_statement_that_changes_something_is_an_effect(shape: str) -> None:
+    (effect,) = effects_of(trace(shapes=("SELECT ?", shape)))
+
+    assert f"it writes: {' '.join(shape.split()[:3])}" == effect.says
+    assert (LINE, "") == (effect.place, effect.host)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "SELECT id FROM orders",
+        "SELECT id FROM orders FOR UPDATE",
+        "WITH seen AS (SELECT id FROM orders FOR NO KEY UPDATE) SELECT id FROM seen",
+        "SELECT updated_at, created, do_not_call FROM updates",
+        "SELECT currval(?)",
+        "SELECT id FROM orders ORDER BY deleted; ",
+        "BEGIN",
+        "COMMIT",
+        "SAVEPOINT ?",
+        "SET LOCAL statement_timeout = ?",
+        "SHOW server_version",
+        "EXPLAIN SELECT ?",
+        "PRAGMA table_info(orders)",
+    ],
+)
+def test_a_statement_that_reads_is_none(shape: str) -> None:
+    assert () == effects_of(trace(shapes=(shape,)))
+
+
+def test_a_mail_is_an_effect_wherever_it_goes() -> None:
+    (effect,) = effects_of(trace(called("smtp 127.0.0.1:1025")))
+
+    assert ("it sends a mail by 127.0.0.1:1025", LINE, "") == effect
+
+
+@pytest.mark.parametrize("host", ["api.example.com:443", "10.0.0.7:80", "payments:8080"])
+def test_a_call_of_another_machine_is_an_effect_with_its_host(host: str) -> None:
+    (effect,) = effects_of(trace(called(host)))
+
+    assert (f"it calls {host}", LINE, host.rpartition(":")[0]) == effect
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:80", "localhost:80", "[::1]:80", "0.0.0.0:80"])
+def test_a_call_of_this_machine_is_none(host: str) -> None:
+    assert () == effects_of(trace(called(host)))
+
+
+def test_each_effect_is_named_once_and_writes_come_first() -> None:
+    both = trace(called("a.example:1"), called("a.example:1"), shapes=("DELETE FROM a",) * 3)
+
+    assert ["it writes: DELETE FROM a", "it calls a.example:1"] == [
+        one.says for one in effects_of(both)
+    ]
+
+
+def test_a_cache_may_be_filled_by_a_read_and_by_nothing_else() -> None:
+    used = Slice(0, 1, CACHE, "redis 127.0.0.1:6379", LINE)
+
+    assert () == effects_of(trace(used))
+    (effect,) = effects_of(trace(used, method="POST"))
+    assert ("it may write to redis 127.0.0.1:6379", LINE, "") == effect
+
+
+def test_a_statement_s_own_time_is_no_call() -> None:
+    assert () == effects_of(trace(Slice(0, 1, SQL, 0), Slice(0, 1, REMOTE, None)))
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("127.0.0.1:5432", "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("DB.Example.com:5432", "db.example.com"),
+        ("db", "db"),
+        ("[::1]:5432", "::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("::1:5432", "::1"),
+        ("::1", "::1"),
+        ("fd00::5432", "fd00::5432"),
+        ("2001:4860:4860::8888", "2001:4860:4860::8888"),
+        ("", ""),
+    ],
+)
+def test_the_host_of_an_address_is_told_from_its_port(address: str, host: str) -> None:
+    assert host == host_of(address)
+
+
+HERE = [
+    "",
+    "localhost",
+    "LOCALHOST",
+    "localhost.",
+    "shop.localhost",
+    "/var/run/postgresql",
+    "127.0.0.1",
+    "127.8.9.10",
+    "0.0.0.0",  # noqa: S104  # who connects to it reaches this machine
+    "::1",
+    "::",
+    "::ffff:127.0.0.1",
+]
+NEAR = [
+    "10.1.2.3",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.1.1",
+    "169.254.1.1",
+    "::ffff:10.0.0.1",
+    "fd00::1",
+    "fe80::1",
+    "fe80::1%eth0",
+    "db",
+    "postgres-1",
+]
+FAR = [
+    "db.example.com",
+    "shop.abcdef.eu-west-1.rds.amazonaws.com",
+    "localhost.example.com",
+    "8.8.8.8",
+    "172.32.0.1",
+    "100.64.0.1",
+    "2001:4860:4860::8888",
+    "::ffff:8.8.8.8",
+    "a:b",
+]
+
+
+@pytest.mark.parametrize("host", HERE)
+def test_this_machine_is_here_and_near(host: str) -> None:
+    assert (True, True) == (is_here(host), is_near(host))
+
+
+@pytest.mark.parametrize("host", NEAR)
+def test_a_private_address_and_a_name_without_a_domain_are_near(host: str) -> None:
+    assert (False, True) == (is_here(host), is_near(host))
+
+
+@pytest.mark.parametrize("host", FAR)
+def test_everything_else_is_far(host: str) -> None:
+    assert (False, False) == (is_here(host), is_near(host))
