@@ -23,7 +23,15 @@ A wrong value, or an unknown name in the file, is an error that names it.
 [tool.unslow]
 ring_traces = 200
 own = ["shop", "lib/pricing.py"]
+
+[tool.unslow.check]
+max_requests = 500
+read_only_post = ["POST /search"]
 ```
+
+Each option of a command is set likewise, in the command's own table: `--max-requests` of
+`unslow check` is `max_requests` in `[tool.unslow.check]`, and `UNSLOW_CHECK_MAX_REQUESTS`. What can
+be given several times is a list. What is given on the command line wins.
 """
 
 

@@ -1,13 +1,19 @@
-"""What can be set: one table, read from `[tool.unslow]` in `pyproject.toml` and from `UNSLOW_*`."""
+"""What can be set: one table, read from `[tool.unslow]` in `pyproject.toml` and from `UNSLOW_*`.
+
+The options of a command are set likewise, in a table of their own, such as `[tool.unslow.check]`.
+"""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, cast
 
 from .errors import SettingError
 
 Value = bool | int | float | str | tuple[str, ...] | dict[str, tuple[object, ...]]
+
+COMMANDS: Final = ("demo", "run", "check", "report", "explain", "rules")
+"""Those of the command line, whose options stand in tables of their own."""
 
 _MIB: Final = 1024 * 1024
 _WANTED: Final[Mapping[type, str]] = {
@@ -120,7 +126,7 @@ class Setting:
     """One row of the table."""
 
     name: str
-    """The key in `[tool.unslow]`."""
+    """The key in its table."""
     default: Value
     """The value that holds when nothing is set; its type is the setting's type."""
     unit: str
@@ -129,11 +135,18 @@ class Setting:
     """The smallest number that is allowed; None for what is not a number."""
     help: str
     """One sentence for the reader of the docs."""
+    command: str = ""
+    """Whose option it is, if it is one."""
+
+    @property
+    def table(self) -> str:
+        """The name of the table that it stands in."""
+        return f"tool.unslow.{self.command}" if self.command else "tool.unslow"
 
     @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return f"UNSLOW_{self.name.upper()}"
+        return "_".join(filter(None, ("UNSLOW", self.command.upper(), self.name.upper())))
 
     @property
     def wanted(self) -> str:
@@ -158,28 +171,61 @@ def load(
     Raises:
         SettingError: A value or a name is wrong.
     """
+    path = os.path.join(folder, "pyproject.toml")
+    table = {name: given for name, given in _table(path).items() if name not in COMMANDS}
+    return Settings(**_found(SETTINGS, table, path, environ))
+
+
+def load_options(
+    command: str,
+    options: Iterable[Setting],
+    environ: Mapping[str, str] | None = None,
+    folder: str | os.PathLike[str] = ".",
+) -> dict[str, Any]:
+    """Read the options of a command that are set, by their names in its table.
+
+    Raises:
+        SettingError: A value or a name is wrong.
+    """
+    path = os.path.join(folder, "pyproject.toml")
+    table = _table(path).get(command, {})
+    _check_table(table, f"tool.unslow.{command}", path)
+    return _found(tuple(options), table, path, environ)
+
+
+def _found(
+    settings: tuple[Setting, ...],
+    table: Mapping[str, Any],
+    path: str,
+    environ: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """What is set; the environment wins."""
     environ = os.environ if environ is None else environ
-    from_file = dict(_from_file(os.path.join(folder, "pyproject.toml")))
-    return Settings(**(from_file | dict(_from_environment(environ))))
+    return dict(_from_file(settings, table, path)) | dict(_from_environment(settings, environ))
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    for setting in SETTINGS:
+def _from_environment(
+    settings: tuple[Setting, ...], environ: Mapping[str, str]
+) -> Iterator[tuple[str, Any]]:
+    for setting in settings:
         # An empty variable is how shells and compose files say "not set".
         if text := environ.get(setting.variable, "").strip():
             yield setting.name, _checked(setting, _parsed(setting, text), setting.variable)
 
 
-def _from_file(path: str) -> Iterator[tuple[str, Any]]:
-    known = {setting.name: setting for setting in SETTINGS}
-    for name, given in _table(path).items():
+def _from_file(
+    settings: tuple[Setting, ...], table: Mapping[str, Any], path: str
+) -> Iterator[tuple[str, Any]]:
+    known = {setting.name: setting for setting in settings}
+    for name, given in table.items():
         if name not in known:
+            where = settings[0].table
             raise SettingError(
-                f"[tool.unslow] in {path} sets {name!r}, which is no setting;"
+                f"[{where}] in {path} sets {name!r}, which is no setting;"
                 f" there are {', '.join(known)}. Correct the name, or take the line out."
             )
-        value = _tupled(given)
-        yield name, _checked(known[name], value, f"{name} in [tool.unslow] of {path}")
+        setting = known[name]
+        yield name, _checked(setting, _tupled(given), f"{name} in [{setting.table}] of {path}")
 
 
 def _table(path: str) -> dict[str, Any]:
@@ -197,12 +243,16 @@ def _table(path: str) -> dict[str, Any]:
             " Mend the file, or start in another folder."
         ) from error
     table = tool.get("unslow", {}) if isinstance(tool, dict) else {}
+    _check_table(table, "tool.unslow", path)
+    return cast(dict[str, Any], table)
+
+
+def _check_table(table: object, name: str, path: str) -> None:
     if not isinstance(table, dict):
         raise SettingError(
-            f"tool.unslow in {path} is {table!r}; a table is wanted: [tool.unslow] on a line of its"
-            " own, with one setting per line below it."
+            f"{name} in {path} is {table!r}; a table is wanted: [{name}] on a line of its own, with"
+            " one setting per line below it."
         )
-    return table
 
 
 def _parsed(setting: Setting, text: str) -> Value:
@@ -246,6 +296,11 @@ def _checked(setting: Setting, value: object, source: str) -> object:
     if not fits:
         raise SettingError(
             f"{source} is {value!r}; wanted is {setting.wanted}."
-            f" Correct it, or leave it out: then it is {setting.default!r}."
+            f" Correct it, or leave it out{_otherwise(setting)}."
         )
     return value
+
+
+def _otherwise(setting: Setting) -> str:
+    # What an option is otherwise is said by its command's help.
+    return "" if setting.command else f": then it is {setting.default!r}"

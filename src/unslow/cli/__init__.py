@@ -17,6 +17,7 @@ from .explain import explain
 from .report import report
 from .rules import rules
 from .run import run
+from .set_options import set_options
 
 _ENDED_BY_CTRL_C: Final = 130
 
@@ -66,8 +67,11 @@ line says why.
 
 @click.group(cls=Commands, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="unslow")
-def command() -> None:
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """The command `unslow`."""
+    if name := ctx.invoked_subcommand:
+        ctx.default_map = {name: set_options(command.commands[name])}
 
 
 for one in (demo, run, check, report, explain, rules):
