@@ -340,6 +340,21 @@ def test_hosts_that_stand_in_the_query_of_an_address_are_hosts(engine_at: Engine
     assert ("/var/run", "::1", "four", "one", "three", "two") == database_hosts()
 
 
+def test_where_an_address_has_no_host_it_is_that_of_the_environment(
+    engine_at: Engines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PGHOST", "db.example.com,db2.example.com")
+    file = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+    engine_at(url="postgresql:///shop")
+
+    assert ("db.example.com", "db2.example.com") == database_hosts()
+    monkeypatch.setenv("PGHOSTADDR", "203.0.113.7")
+    assert ("203.0.113.7",) == database_hosts()
+    engine_at(url="postgresql://one/shop")
+    assert ("203.0.113.7", "one") == database_hosts()
+    file.dispose()
+
+
 def test_an_engine_that_is_gone_is_forgotten(engine_at: Engines) -> None:
     engine = engine_at()
     engine_at.dispose()

@@ -6,6 +6,7 @@ Read only when a check asks, and kept nowhere: they go over the wire, and into r
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Collection, Mapping
@@ -66,11 +67,22 @@ def _engines() -> list[Engine]:
 
 
 def _hosts_of(engine: Engine) -> frozenset[str]:
-    """The hosts in an engine's address, which may stand in its query too, each with its port."""
+    """The hosts in an engine's address, which may stand in its query too, each with its port.
+
+    Where PostgreSQL's drivers are given none, they take it from the environment.
+    """
     named = engine.url.query.get("host", ())
-    listed = (named if isinstance(named, str) else ",".join(named)).split(",")
-    without_port = [one.partition(":")[0] if one.count(":") == 1 else one for one in listed]
-    return frozenset(filter(None, (engine.url.host, *without_port)))
+    listed = named if isinstance(named, str) else ",".join(named)
+    hosts = _listed(engine.url.host or "") | _listed(listed)
+    if not hosts and engine.dialect.name == "postgresql":
+        hosts = _listed(os.environ.get("PGHOSTADDR", "") or os.environ.get("PGHOST", ""))
+    return hosts
+
+
+def _listed(hosts: str) -> frozenset[str]:
+    several = hosts.split(",")
+    without_port = (one.partition(":")[0] if one.count(":") == 1 else one for one in several)
+    return frozenset(filter(None, without_port))
 
 
 def _read_all(found: Found, hosts: frozenset[str], until_ns: int) -> None:

@@ -34,8 +34,12 @@ def endpoints(report: Report, page: Page) -> Iterator[Text]:
         yield Text()
         yield from head.lines(endpoint)
         yield from _receipt(endpoint, page)
-        yield from findings_of(endpoint, page)
-        yield from details(endpoint, report.holders, page)
+        found = list(findings_of(endpoint, page))
+        yield from found
+        below = list(details(endpoint, report.holders, page))
+        if found and below:
+            yield Text()
+        yield from below
     others = [one for one in report.endpoints if one not in told]
     if others:
         yield Text()

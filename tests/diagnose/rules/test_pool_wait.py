@@ -21,7 +21,7 @@ from unslow.diagnose.rules.pool_wait import pool_wait
 from unslow.diagnose.views import Requests
 from unslow.model.finding import Finding
 from unslow.model.report import Holder
-from unslow.model.trace import CONNECT, POOL_WAIT, Place, Trace
+from unslow.model.trace import CONNECT, LOOP_BUSY, POOL_WAIT, Place, Trace
 
 POOL = "asyncpg 127.0.0.1:5432/shop pool 2-2"
 CROWD = 8
@@ -123,6 +123,15 @@ def test_the_way_to_a_free_connection_is_no_wait() -> None:
 def test_two_at_once_are_a_crowd() -> None:
     assert found(pool_wait, *[waiting(30)] * 3, open_count=2)
     assert [] == found(pool_wait, *[waiting(30)] * 3, open_count=1)
+
+
+def test_where_the_loop_is_waited_for_even_longer_more_connections_would_not_help() -> None:
+    def busy(loop_ms: float) -> Trace:
+        story = Story().waits(POOL_WAIT, 30, POOL, LINE).waits(LOOP_BUSY, loop_ms)
+        return story.sends(listing(5), ms=10).trace()
+
+    assert f"3 requests waited for {POOL}, and longer for the event loop" == nearly(*[busy(31)] * 3)
+    assert LINE == only(in_crowd(*[busy(29)] * 3)).place
 
 
 def test_a_pool_that_is_large_enough_is_silent() -> None:

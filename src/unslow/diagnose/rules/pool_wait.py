@@ -5,7 +5,8 @@ their time.
 Costs: the wait, in each request of the crowd; what they hold meanwhile, others wait for.
 Instead: hold connections for less time (see `held-connection`), or make the pool larger, as far as
 the server's `max_connections` allows: workers x (pool + overflow).
-Misses: pools that nobody recorded; waits in a proxy such as PgBouncer, which look like statements.
+Misses: pools that nobody recorded; waits in a proxy such as PgBouncer, which look like statements;
+and waits that are shorter than those for the event loop, which more connections would lengthen.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.report import Holder
-from ...model.trace import POOL_WAIT, Place
+from ...model.trace import LOOP_BUSY, POOL_WAIT, Place
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests
 
@@ -37,6 +38,7 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
     """One finding for each pool."""
     crowd = [one for one in requests if one.seen.open_count > 1]
     whole_ms = sum(one.wall_ms for one in crowd)
+    loop_ms = sum(one.segment_ms(LOOP_BUSY) for one in crowd)
     waits: dict[str, dict[Place | None, float]] = defaultdict(lambda: defaultdict(float))
     waited: dict[str, int] = defaultdict(int)
     for request in crowd:
@@ -53,6 +55,12 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
         if waited[pool] < _FEWEST_REQUESTS or ms < threshold * whole_ms:
             if waited[pool]:
                 yield Nearly(f"{waited[pool]} requests waited for {pool}")
+            continue
+        if loop_ms > ms:
+            # With more connections they would all wait for it.
+            yield Nearly(
+                f"{waited[pool]} requests waited for {pool}, and longer for the event loop"
+            )
             continue
         place = max(places, key=lambda one: places[one])
         holder = _holder(pool, requests)
