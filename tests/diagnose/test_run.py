@@ -30,6 +30,7 @@ from unslow.diagnose.run import (
     diagnose,
     merged,
     round_trips_ms,
+    twins_told_apart,
 )
 from unslow.diagnose.views import NEEDS, Requests, Run
 from unslow.model.finding import BROKE, CLEAN, FOUND, NOT_CHECKED, Finding, Outcome
@@ -354,6 +355,27 @@ def test_the_id_of_what_was_merged_is_the_same_whichever_is_larger() -> None:
         return one.id
 
     assert both(1, 2) == both(2, 1)
+
+
+def test_findings_that_only_their_lines_tell_apart_have_ids_of_their_own() -> None:
+    lines = [replace(LINE, line=number) for number in (30, 10, 20)]
+    alone = a_finding(place=lines[1])
+
+    found = twins_told_apart(a_finding(place=line) for line in lines)
+
+    by_line = {one.place.line: one.id for one in found if one.place}
+    assert 3 == len(set(by_line.values()))
+    # The first is known by the id that it has alone.
+    assert alone.id == by_line[10]
+
+
+def test_which_of_two_is_called_what_does_not_depend_on_their_order() -> None:
+    two = [a_finding(evidence={"relationship": name}) for name in ("User.posts", "Post.tags")]
+
+    def ids(findings: list[Finding]) -> dict[object, str]:
+        return {one.evidence["relationship"]: one.id for one in twins_told_apart(findings)}
+
+    assert ids(two) == ids(two[::-1])
 
 
 # Which requests are looked at.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -43,7 +43,8 @@ def diagnose(seen: Iterable[Seen], run: Run, rules: Sequence[Rule] = RULES) -> D
             found, outcome = _apply(rule, requests if rule.in_crowd else calm)
             findings += found
             outcomes.append(outcome)
-    quoted = (replace(one, code=run.sources.line(one.place)) for one in merged(findings))
+    told_apart = twins_told_apart(merged(findings))
+    quoted = (replace(one, code=run.sources.line(one.place)) for one in told_apart)
     return Diagnosis(tuple(sorted(quoted, key=_most_first)), tuple(outcomes))
 
 
@@ -70,6 +71,21 @@ def _together(group: Sequence[Finding]) -> Finding:
         # The same whichever of them is the largest today.
         shape="",
     )
+
+
+def twins_told_apart(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The same findings, each with an id of its own."""
+    groups: dict[str, list[Finding]] = defaultdict(list)
+    for one in findings:
+        groups[one.id].append(one)
+    for group in groups.values():
+        for number, one in enumerate(sorted(group, key=_from_the_top)):
+            yield replace(one, twin=number) if number else one
+
+
+def _from_the_top(finding: Finding) -> tuple[int, str]:
+    line = 0 if finding.place is None else finding.place.line
+    return line, str(finding.evidence.get("relationship", ""))
 
 
 def calm_ones(seen: Sequence[Seen]) -> Sequence[Seen]:

@@ -52,12 +52,15 @@ class Finding:
     """The line at `place`, where its file is as it was."""
     accepted: str = ""
     """Why it is accepted, by the baseline file; empty where it is not."""
+    twin: int = 0
+    """Of several that only their lines tell apart, which one it is, from the top; 0 is first."""
 
     @property
     def id(self) -> str:
         """The same as long as rule, route, function and shape are; lines may move."""
         function = "" if self.place is None else self.place.function
         text = f"{self.rule}\0{self.route}\0{function}\0{self.shape}"
+        text += f"\0{self.twin}" if self.twin else ""
         return f"{self.rule}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
     def at_stake_ms(self, requests_count: int) -> float:
