@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..model.trace import Response
+
+_EVENTS: Final = "text/event-stream"
+"""Sent one by one, as they come: nothing gains by packing them together."""
 
 
 def is_text(response: Response | None) -> bool:
@@ -10,4 +15,6 @@ def is_text(response: Response | None) -> bool:
     if response is None:
         return False
     kind = response.content
+    if kind == _EVENTS:
+        return False
     return kind.startswith("text/") or kind.endswith(("json", "xml", "javascript", "csv"))

@@ -43,9 +43,10 @@ def test_small_answers_are_nothing() -> None:
         replace(JSON, accepts_compression=False),
         replace(JSON, content="image/png"),
         replace(JSON, content="application/zip"),
+        replace(JSON, content="text/event-stream"),
         None,
     ],
-    ids=["compressed", "not taken", "image", "archive", "no head"],
+    ids=["compressed", "not taken", "image", "archive", "events", "no head"],
 )
 def test_what_is_compressed_or_cannot_be_is_fine(response: Response | None) -> None:
     assert [] == judged(uncompressed_response, answer(9_000_000, response))
