@@ -31,6 +31,16 @@ class Checked:
     stopped_by: str = ""
     """What ended it before its time; empty where nothing did."""
 
+    @property
+    def may_write_count(self) -> int:
+        """Operations that were not asked because of their methods."""
+        return sum(one.may_write for one in self.left_out)
+
+    @property
+    def is_little(self) -> bool:
+        """Whether less than half of what could be asked counted."""
+        return 2 * self.counted_count < self.operations_count - self.may_write_count
+
 
 def checked_text(checked: Checked) -> str:
     """It as a line of JSON."""

@@ -46,6 +46,8 @@ class LeftOut:
     route: str
     """The template of the route; empty for what was read from a file."""
     why: str
+    may_write: bool = False
+    """Whether that is because of its method, so that nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)

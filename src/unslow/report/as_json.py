@@ -204,7 +204,13 @@ def _checked(checked: Checked) -> Json:
         "database_hosts": list(checked.database_hosts),
         "stopped_by": checked.stopped_by or None,
         "left_out": [
-            {"method": one.method, "route": one.route, "why": one.why} for one in checked.left_out
+            {
+                "method": one.method,
+                "route": one.route,
+                "may_write": one.may_write,
+                "why": one.why,
+            }
+            for one in checked.left_out
         ],
     }
 

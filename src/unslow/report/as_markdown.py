@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..model.finding import BROKE, NOT_CHECKED, OTHERS, Finding
+from ..model.finding import OTHERS, Finding
 from ..model.report import Endpoint, Machine, Report
 from ..model.trace import Place
 from .findings import ROUND_TRIPS_MS
+from .left import Left, what_is_left
 from .lines import one_line, shorten
 from .numbers import counted, milliseconds, number
 from .places import function_text, path_text
@@ -25,6 +25,8 @@ _LEFT_CHARACTERS: Final = 10_000
 """Of these at most; what is left is for the details."""
 _FINDINGS_COUNT: Final = 20
 """Of one endpoint."""
+_NAMES_COUNT: Final = 20
+"""Of what was left out for one reason."""
 _LIBRARIES_COUNT: Final = 8
 _LONGEST: Final = 300
 _LONGEST_NOTE: Final = 1_000
@@ -57,14 +59,6 @@ def _fitting(parts: Sequence[str], room: int) -> list[str]:
             break
         told.append(part)
     return told
-
-
-@dataclass(frozen=True, slots=True)
-class _Left:
-    """What was not looked at, and why."""
-
-    what: tuple[str, ...]
-    why: str
 
 
 class _Writer:
@@ -170,10 +164,7 @@ class _Writer:
 
     def tail(self) -> list[str]:
         """What was not looked at."""
-        lines = [
-            f"- {', '.join(span(_short(what)) for what in one.what)}: {prose(_short(one.why))}"
-            for one in _not_looked_at(self._report)
-        ]
+        lines = [f"- {_what(one)}: {prose(_short(one.why))}" for one in what_is_left(self._report)]
         if not lines:
             return []
         told = _fitting(lines, _LEFT_CHARACTERS)
@@ -219,7 +210,8 @@ def _operations(report: Report) -> str:
     if checked is None:
         return ""
     share = f"{checked.counted_count:,} of {counted(checked.operations_count, 'operation')}"
-    return f" ({'only ' if 2 * checked.counted_count < checked.operations_count else ''}{share})"
+    writes = f", of which {checked.may_write_count:,} may write" if checked.may_write_count else ""
+    return f" ({'only ' if checked.is_little else ''}{share}{writes})"
 
 
 def _machine(machine: Machine) -> str:
@@ -231,18 +223,8 @@ def _machine(machine: Machine) -> str:
     return prose(", ".join(items))
 
 
-def _not_looked_at(report: Report) -> Iterator[_Left]:
-    """Routes that were not asked, routes that no rule could judge, rules that could not judge."""
-    if report.checked is not None:
-        for one in report.checked.left_out:
-            yield _Left((f"{one.method} {one.route}".strip(),), one.why)
-    left = [one for one in report.outcomes if one.state in (NOT_CHECKED, BROKE)]
-    uncounted = [name_of(one) for one in report.endpoints if not _counted(one)]
-    for route in sorted(uncounted):
-        yield _Left((route,), next((one.why for one in left if one.route == route), ""))
-    whys: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for outcome in left:
-        if outcome.route not in uncounted:
-            whys[outcome.state, outcome.why].add(outcome.rule)
-    for (state, why), rules in whys.items():
-        yield _Left(tuple(sorted(rules)), f"broke: {why}" if state == BROKE else why)
+def _what(left: Left) -> str:
+    told = left.what[:_NAMES_COUNT]
+    names = ", ".join(span(_short(what)) for what in told)
+    rest = len(left.what) - len(told)
+    return f"{names} and {counted(rest, f'more {left.noun}')}" if rest else names

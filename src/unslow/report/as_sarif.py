@@ -18,6 +18,7 @@ from ..model.finding import BROKE, NOT_CHECKED, OTHERS, EvidenceValue, Finding
 from ..model.report import Report
 from ..model.rule_page import RulePage
 from ..model.trace import Place
+from .left import what_is_left
 from .lines import one_line
 from .numbers import counted, milliseconds
 from .places import inner_path
@@ -128,9 +129,10 @@ class _Run:
         """How far to trust the report, and what was not looked at; the same reason once."""
         for note in self._report.notes:
             yield {"level": NOTE, "message": _message(note)}
-        if self._report.checked is not None:
-            for left in self._report.checked.left_out:
-                says = f"{left.method} {left.route}".strip() + f" was not asked: {left.why}"
+        for left in what_is_left(self._report):
+            if left.noun == "operation":
+                was = "was" if len(left.what) == 1 else "were"
+                says = f"{', '.join(left.what)} {was} not asked: {left.why}"
                 yield {"level": NOTE, "message": _message(says)}
         routes: dict[tuple[str, str, str], list[str]] = defaultdict(list)
         for one in self._report.outcomes:

@@ -44,16 +44,18 @@ def _routes(report: Report) -> str:
     if checked is None:
         return counted(len(report.endpoints), "route")
     operations = counted(checked.operations_count, "operation")
-    return f"{operations}, {checked.counted_count} counted"
+    writes = f", {checked.may_write_count} may write" if checked.may_write_count else ""
+    return f"{operations}{writes}, {checked.counted_count} counted"
 
 
 def _few(report: Report, page: Page) -> Iterator[Text]:
     """Says first of all where less than half of what there is was looked at."""
     checked = report.checked
-    if checked is not None and checked.counted_count * 2 < checked.operations_count:
+    if checked is not None and checked.is_little:
+        could_count = checked.operations_count - checked.may_write_count
         text = (
-            f"Only {checked.counted_count} of {checked.operations_count} operations were answered"
-            " so that they count; the others stand at the end, with what was missing."
+            f"Only {checked.counted_count} of {counted(could_count, 'operation')} that could be"
+            " asked counted; the others stand at the end, with what was missing."
         )
         yield from sentence(text, page.width, first=Text("! ", "bold yellow"), indent=MARGIN)
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from ..model.finding import BROKE, NOT_CHECKED, OTHERS, Finding
+from ..model.finding import OTHERS, Finding
 from ..model.report import Endpoint, Report
 from .columns import GAP
+from .left import what_is_left
 from .lines import flow, one_line, sentence, shorten, shorten_text
 from .numbers import counted, milliseconds
 from .page import MARGIN, Page, title
 from .places import place_texts
+from .ranking import most_at_stake_first
 
 ROUND_TRIPS_MS: Final = (1, 5)
 """Beside the one that was measured: of a database in the same and in the next data centre."""
@@ -23,13 +24,14 @@ _WORST_COUNT: Final = 5
 _FINDINGS_COUNT: Final = 5
 """Of one endpoint, where not everything is told."""
 _AMOUNT_WIDTH: Final = 9
+_SHORT_COUNT: Final = 3
+_NAMES_COUNT: Final = 6
+"""Of what was left out for one reason, where not everything is told."""
 
 
 def worst(report: Report, page: Page) -> Iterator[Text]:
     """The findings with most at stake, one line each; a line that says so where there are none."""
-    findings = [one for one in report.findings if not one.accepted]
-    counts = {_name(one): one.requests_count for one in report.endpoints}
-    findings.sort(key=lambda one: -one.at_stake_ms(counts[one.route]))
+    findings = most_at_stake_first(report, (o for o in report.findings if not o.accepted))
     if all(one.requests_counted is None for one in report.endpoints):
         return
     if not findings:
@@ -56,10 +58,6 @@ def worst(report: Report, page: Page) -> Iterator[Text]:
 def _waited(finding: Finding) -> str:
     waited_ms = finding.others_waited_ms or 0.0
     return f"others waited {milliseconds(waited_ms)}" if waited_ms >= 1 else ""
-
-
-def _name(endpoint: Endpoint) -> str:
-    return f"{endpoint.method} {endpoint.route or '(no route)'}"
 
 
 def _nothing(report: Report) -> str:
@@ -145,24 +143,17 @@ def verdict(endpoint: Endpoint) -> str:
 
 
 def not_looked_at(report: Report, page: Page) -> Iterator[Text]:
-    """The routes that no rule could judge, and the rules that could not judge all others."""
-    left = [one for one in report.outcomes if one.state in (NOT_CHECKED, BROKE)]
-    left_out = () if report.checked is None else report.checked.left_out
-    if not left and not left_out:
-        return
-    yield from title("Not looked at")
-    for each in left_out:
-        text = f"{each.method} {each.route}: {each.why}"
+    """What was not asked or judged, each reason once; of many names the first ones."""
+    lefts = list(what_is_left(report))
+    if lefts:
+        yield from title("Not looked at")
+    for left in lefts:
+        is_short = left.noun == "rule" or len(left.what) <= _SHORT_COUNT
+        names = ", ".join(left.what) if is_short else counted(len(left.what), left.noun)
+        text = f"{names}: {left.why}"
         yield from sentence(text, page.width, first=" " * MARGIN, indent=2 * MARGIN)
-    uncounted = {_name(one) for one in report.endpoints if not one.requests_counted}
-    for route in sorted(uncounted):
-        why = next((one.why for one in left if one.route == route), "")
-        yield from sentence(f"{route}: {why}", page.width, first=" " * MARGIN, indent=2 * MARGIN)
-    whys: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for one in left:
-        if one.route not in uncounted:
-            whys[one.state, one.why].add(one.rule)
-    for (state, why), rules in whys.items():
-        broke = "broke: " if state == BROKE else ""
-        text = f"{', '.join(sorted(rules))}: {broke}{why}"
-        yield from sentence(text, page.width, first=" " * MARGIN, indent=2 * MARGIN)
+        if not is_short:
+            told = page.first(left.what, _NAMES_COUNT)
+            rest = len(left.what) - len(told)
+            items = [*told, *([f"{rest} more"] if rest else [])]
+            yield from flow(items, page.width, first=" " * 2 * MARGIN, indent=2 * MARGIN)

@@ -18,6 +18,9 @@ from .filling import Given, NoValueError, Sources
 from .openapi import Operation
 from .side_effects import why_it_stays_out
 
+_MAY_WRITE: Final = (
+    "by its method it may write; what only reads can be named: --read-only-post 'METHOD ROUTE'"
+)
 _MOST_ASKED: Final = 3
 """How often an operation is asked while its answers name nothing: a user may have no posts."""
 _PARENTS_COUNT: Final = 3
@@ -47,7 +50,8 @@ def planned(operations: Sequence[Operation], given: Given, answers: Sequence[Ans
         except NoValueError as error:
             why = str(error)
         if why:
-            left_out.append(LeftOut(operation.method, operation.route, why))
+            may_write = why == _MAY_WRITE
+            left_out.append(LeftOut(operation.method, operation.route, why, may_write))
     return Plan(tuple(requests), tuple(left_out))
 
 
@@ -125,10 +129,7 @@ def _why_left_out(operation: Operation, given: Given) -> str:
     is_allowed = not given.read_only_posts.isdisjoint(_names(operation))
     body = operation.body
     if operation.method != "GET" and not is_allowed:
-        return (
-            f"{operation.method} may write; if it only reads:"
-            f" --read-only-post '{operation.method} {operation.route}'"
-        )
+        return _MAY_WRITE
     if operation.why_not:
         return operation.why_not
     if body is not None and body.is_required and body.content_type not in BODIES:
