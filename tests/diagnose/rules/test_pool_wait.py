@@ -134,6 +134,17 @@ def test_where_the_loop_is_waited_for_even_longer_more_connections_would_not_hel
     assert LINE == only(in_crowd(*[busy(29)] * 3)).place
 
 
+def test_where_the_app_computes_all_the_while_more_connections_would_not_help() -> None:
+    def computing(ms: float) -> list[Trace]:
+        # Three wait for 30 ms, during which the fourth computes.
+        waits = Story().waits(POOL_WAIT, 30, POOL, LINE).trace()
+        return [*[waits] * 3, Story().runs(ms).trace()]
+
+    assert "3 requests waited" in nearly(*computing(21.5))
+    assert nearly(*computing(21.5)).endswith("and the app computed for 72% of that time")
+    assert 0.5 == pytest.approx(only(in_crowd(*computing(15))).evidence["computed_share"])
+
+
 def test_a_pool_that_is_large_enough_is_silent() -> None:
     assert [] == judged(pool_wait, *[waiting(0)] * 20, open_count=CROWD)
 
