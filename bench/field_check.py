@@ -128,18 +128,20 @@ def check(app: App, checking: Checking, site: Site) -> Mapping[str, Any]:
 def show(result: Result) -> None:
     """Prints what was asked, what was left out, and what was found."""
     app, checked = result.app, result.checked
+    writes = sum(one["may_write"] for one in checked["left_out"])
     print(f"\n== {app.name}: {app.says}")
     print(", ".join(app.requirements))
     print(
         f"{result.filled_count} requests made its data; {result.report['traces']} were recorded;"
-        f" {checked['operations_counted']} of {checked['operations']} operations counted"
+        f" {checked['operations_counted']} of {checked['operations'] - writes} operations counted"
         f"{'' if result.is_enough else '  TOO FEW'}"
     )
     if checked["stopped_by"]:
         print(f"stopped by {checked['stopped_by']}")
-    print("\nLeft out:")
+    print(f"\nLeft out, beside {writes} that may write by their methods:")
     for one in checked["left_out"]:
-        print(f"  {one['method']} {one['route']}: {one['why']}")
+        if not one["may_write"]:
+            print(f"  {one['method']} {one['route']}: {one['why']}")
     print("\nFound:")
     for one in result.findings():
         show_finding(one)

@@ -397,6 +397,21 @@ def test_an_operation_that_is_not_there_cannot_be_named() -> None:
         planned(SHOP, Given(TODAY, read_only_posts=frozenset({"/find"})))
 
 
+def test_of_many_operations_those_are_told_that_were_probably_meant() -> None:
+    post: dict[str, Any] = {"responses": {}}
+    paths = {f"/api/{chr(97 + number) * 5}/filter": {"post": post} for number in range(20)}
+    asked = operations({"openapi": "3.1.0", "paths": paths})
+    given = Given(TODAY, read_only_posts=frozenset({"POST /sssss/filter"}))
+
+    with pytest.raises(RouteMissingError) as error:
+        planned(asked, given)
+
+    told = str(error.value).partition("wanted is one of: ")[2]
+    assert told.startswith("POST /api/sssss/filter, ")
+    assert 9 == told.count("filter, P")
+    assert told.endswith(" and others.")
+
+
 def document(**operation: Any) -> Any:
     return {"openapi": "3.1.0", "paths": {"/x": {"post": operation}}}
 

@@ -6,8 +6,7 @@ Costs: the wait, in each request of the crowd; what they hold meanwhile, others 
 Instead: hold connections for less time (see `held-connection`), or make the pool larger, as far as
 the server's `max_connections` allows: workers x (pool + overflow).
 Misses: pools that nobody recorded; waits in a proxy such as PgBouncer, which look like statements;
-and
-waits during which the app computes all the time, or for the event loop even longer: there more
+and waits during which the app computes all the time, or for the event loop even longer: there more
 connections only make another queue.
 """
 

@@ -3,8 +3,8 @@
 Looks for: JSON that is made by generic Python code - FastAPI's `jsonable_encoder` where no type is
 declared, `json.dumps` of large values - and takes a good part of the request.
 Costs: computing, on the event loop, for each value of the answer.
-Instead: declare what is returned (`-> list[PostOut]` or `response_model=`): FastAPI then has
-pydantic-core make the bytes. Or let the database make the JSON.
+Instead: declare what is returned (`-> list[PostOut]` or `response_model=`), and no response class:
+FastAPI from 0.130 on then has pydantic-core make the bytes. Or let the database make the JSON.
 Misses: encoders that are quick and data that are large: there nothing is to be gained.
 """
 

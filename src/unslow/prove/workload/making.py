@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from ...errors import UnslowError
@@ -27,6 +28,7 @@ _PARENTS_COUNT: Final = 3
 """For so many a list is asked that others go on from: the first user may have two posts only."""
 _MOST_PARENTS: Final = 6
 """With those that have none."""
+_MOST_NAMES: Final = 10
 
 
 class RouteMissingError(UnslowError):
@@ -117,8 +119,15 @@ def _check_routes(operations: Sequence[Operation], given: Given) -> None:
         others = [f"{one.method} {one.route}" for one in operations if one.method != "GET"]
         raise RouteMissingError(
             f"{name!r} was named as an operation that only reads, and the app has none like it;"
-            f" wanted is one of: {', '.join(others) or 'none, all its operations are GET'}."
+            f" wanted is one of: {_likely(name, others) or 'none, all its operations are GET'}."
         )
+
+
+def _likely(name: str, others: Sequence[str]) -> str:
+    """Those that were probably meant, of what may be hundreds."""
+    if len(others) <= _MOST_NAMES:
+        return ", ".join(others)
+    return ", ".join(get_close_matches(name, others, _MOST_NAMES, cutoff=0)) + " and others"
 
 
 def _names(operation: Operation) -> tuple[str, str]:
