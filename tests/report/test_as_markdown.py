@@ -74,8 +74,8 @@ def test_the_table_has_a_row_for_each_finding_most_at_stake_first() -> None:
         " `GET /orders/{order_id}` | 250 ms for others | 65.0 s |"
     )
     assert loads == (
-        "| `lazy-load-loop` | `shop/routers/users.py:97` | A relationship is loaded once per row,"
-        " in `GET /users/{user_id}/posts` | 26.4 ms |  |"
+        "| `lazy-load-loop` | `shop/routers/users.py:97` | A relationship is loaded once per row:"
+        " `User.posts -> comments`, in `GET /users/{user_id}/posts` | 26.4 ms |  |"
     )
     assert calls == (
         "| `missing-timeout` |  | A call of another service has no timeout, in"

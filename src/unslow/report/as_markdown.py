@@ -10,13 +10,13 @@ from typing import Final
 from ..model.finding import OTHERS, Finding
 from ..model.report import Endpoint, Machine, Report
 from ..model.trace import Place
-from .findings import ROUND_TRIPS_MS
+from .findings import ROUND_TRIPS_MS, how_many
 from .left import Left, what_is_left
 from .lines import one_line, shorten
 from .numbers import counted, milliseconds, number
 from .places import function_text, path_text
 from .quoting import fenced, prose, row, span, tagged
-from .ranking import most_at_stake_first, name_of
+from .ranking import Cause, causes, most_at_stake_first, name_of
 
 MOST_CHARACTERS: Final = 60_000
 """What a comment holds on the usual platforms, with some room for what others write around it."""
@@ -76,9 +76,10 @@ class _Writer:
         parts = [f"## unslow: {self._title()}", self._looked_at()]
         parts += [f"- {prose(shorten(note, _LONGEST_NOTE))}" for note in self._report.notes]
         if self._findings:
-            rows = _fitting(list(map(self._row, self._findings)), _TABLE_CHARACTERS)
+            found = causes(self._report, self._findings)
+            rows = _fitting(list(map(self._row, found)), _TABLE_CHARACTERS)
             parts.append("\n".join([row(list(_HEADS)), _ALIGNED, *rows]))
-            left = len(self._findings) - len(rows)
+            left = sum(len(cause.findings) for cause in found[len(rows) :])
             if left:
                 parts.append(f"{counted(left, 'more finding')} with less at stake. {_MORE}")
         if self._accepted_count:
@@ -89,8 +90,7 @@ class _Writer:
 
     def _title(self) -> str:
         if self._findings:
-            routes = len({one.route for one in self._findings})
-            return f"{counted(len(self._findings), 'finding')} on {counted(routes, 'route')}"
+            return how_many(self._report, self._findings)
         checked = sum(1 for one in self._report.endpoints if _counted(one))
         return (
             f"nothing {'new ' if self._accepted_count else ''}found on {counted(checked, 'route')}"
@@ -107,17 +107,24 @@ class _Writer:
             f" on {_machine(self._report.machine)}."
         )
 
-    def _row(self, finding: Finding) -> str:
-        waited_ms = finding.others_waited_ms or 0.0
+    def _row(self, cause: Cause) -> str:
+        finding = cause.worst
+        waited_ms = sum(one.others_waited_ms or 0.0 for one in cause.findings)
         return row(
             [
                 span(finding.rule),
                 "" if finding.place is None else span(self._where(finding.place)),
-                f"{prose(_short(finding.title))}, in {span(_short(finding.route))}",
+                self._what(cause),
                 _could_save(finding),
                 milliseconds(waited_ms) if waited_ms else "",
             ]
         )
+
+    def _what(self, cause: Cause) -> str:
+        about = cause.worst.evidence.get("relationship")
+        which = f": {span(_short(str(about)))}" if about else ""
+        where = f"{span(_short(cause.worst.route))}{cause.elsewhere}"
+        return f"{prose(_short(cause.worst.title))}{which}, in {where}"
 
     def _where(self, place: Place) -> str:
         return f"{_short(path_text(place.path, self._folder))}:{place.line}"

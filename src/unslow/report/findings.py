@@ -16,7 +16,7 @@ from .lines import flow, one_line, sentence, shorten, shorten_text
 from .numbers import counted, milliseconds
 from .page import MARGIN, Page, title
 from .places import place_texts
-from .ranking import most_at_stake_first
+from .ranking import Cause, causes
 
 ROUND_TRIPS_MS: Final = (1, 5)
 """Beside the one that was measured: of a database in the same and in the next data centre."""
@@ -31,32 +31,42 @@ _NAMES_COUNT: Final = 6
 
 def worst(report: Report, page: Page) -> Iterator[Text]:
     """The findings with most at stake, one line each; a line that says so where there are none."""
-    findings = most_at_stake_first(report, (o for o in report.findings if not o.accepted))
+    findings = [one for one in report.findings if not one.accepted]
     if all(one.requests_counted is None for one in report.endpoints):
         return
     if not findings:
         yield Text()
         yield from sentence(_nothing(report), page.width)
         return
-    routes = len({one.route for one in findings})
-    yield from title(
-        f"{counted(len(findings), 'finding')} on {counted(routes, 'route')};"
-        " what a request could save at most"
-    )
-    told = page.first(findings, _WORST_COUNT)
-    for one in told:
+    told = page.first(causes(report, findings), _WORST_COUNT)
+    yield from title(f"{how_many(report, findings)}; what a request could save at most")
+    for cause in told:
+        one = cause.worst
         first = f"{'':{MARGIN}}{_amount(one):>{_AMOUNT_WIDTH}}  "
+        about = str(one.evidence.get("relationship") or "")
+        where = f"{one.route}{cause.elsewhere}"
         items = [
             Text(one.rule, "bold yellow"),
-            *page.items(one.route, _waited(one), place=one.place, brief=True),
+            *page.items(about, where, _waited(cause), place=one.place, brief=True),
         ]
         yield from flow(items, page.width, first=first, indent=len(first))
-    if len(told) < len(findings):
-        yield Text(f"{'':{MARGIN}}{len(findings) - len(told)} more stand below their endpoints")
+    left = len(findings) - sum(len(cause.findings) for cause in told)
+    if left:
+        yield Text(f"{'':{MARGIN}}{left} more stand below their endpoints")
 
 
-def _waited(finding: Finding) -> str:
-    waited_ms = finding.others_waited_ms or 0.0
+def how_many(report: Report, findings: Sequence[Finding]) -> str:
+    """How many findings there are, on how many routes, and how many things have to be mended."""
+    routes = counted(len({one.route for one in findings}), "route")
+    text = f"{counted(len(findings), 'finding')} on {routes}"
+    causes_count = len(causes(report, findings))
+    return (
+        f"{text}, with {counted(causes_count, 'cause')}" if causes_count < len(findings) else text
+    )
+
+
+def _waited(cause: Cause) -> str:
+    waited_ms = sum(one.others_waited_ms or 0.0 for one in cause.findings)
     return f"others waited {milliseconds(waited_ms)}" if waited_ms >= 1 else ""
 
 
