@@ -12,6 +12,7 @@ from weakref import ReferenceType, ref
 
 import pytest
 
+from tests.injection.running import until
 from unslow.current import OpenTrace, running
 from unslow.record.lanes import unwatch_all
 from unslow.record.recorder import Recorder
@@ -76,17 +77,15 @@ def test_a_short_step_is_not_looked_at(trace: OpenTrace, watchdog: Watchdog) -> 
 
 
 def test_a_library_below_own_code_is_not_innermost(trace: OpenTrace, watchdog: Watchdog) -> None:
-    inside = threading.Event()
     leave = threading.Event()
 
     def work() -> None:
-        inside.set()
         leave.wait(30)
 
     thread = threading.Thread(target=work)
     thread.start()
-    inside.wait(30)
-    assert thread.ident is not None
+    waits = threading.Condition.wait.__code__
+    until(lambda: sys._current_frames()[thread.ident or 0].f_code is waits)
     frames = sys._current_frames()
     watchdog.tick(5 * MS, lambda: {THREAD: frames[thread.ident or 0]})
     leave.set()

@@ -20,6 +20,10 @@ _PARENTS_COUNT: Final = 8
 """Bounds of the search for the rows that parameters come from: it takes 0.1 ms and not ten."""
 _LEAST_SHARE: Final = 0.8
 """A loop may skip rows, and a parameter may be equal to something in a row by chance."""
+_MOST_MISSES: Final = 2
+"""Pages follow one another from the first on; an empty one ends them."""
+_LISTS: Final = (list, tuple, set, frozenset)
+_SIMPLE: Final = frozenset({int, str, bytes, float, bool, type(None)})
 _LONGEST_BATCH: Final = 20
 """Of a list so many values count: with more it is a batch in any case."""
 
@@ -29,6 +33,10 @@ def values_of(statement: OpenStatement) -> tuple[Any, ...]:
     parameters = statement.parameters
     if parameters is None or statement.executions_count != 1:
         return ()
+    if parameters.__class__ is tuple:
+        # By far the most; the abstract classes below take their time.
+        found: tuple[Any, ...] = parameters
+        return found
     if isinstance(parameters, Mapping):
         return tuple(parameters.values())
     if isinstance(parameters, Sequence) and not isinstance(parameters, str | bytes):
@@ -38,12 +46,15 @@ def values_of(statement: OpenStatement) -> tuple[Any, ...]:
 
 def is_batch(values: Iterable[Any]) -> bool:
     """Whether one of the values is a list of several."""
-    return any(isinstance(one, list | tuple | set | frozenset) and len(one) > 1 for one in values)
+    return any(isinstance(one, _LISTS) and len(one) > 1 for one in values)
 
 
 def key_of(values: tuple[Any, ...]) -> Any:
     """What is equal for equal parameters and can be hashed."""
-    return tuple(_hashable(value) for value in values)
+    for value in values:
+        if value.__class__ not in _SIMPLE:
+            return tuple(_hashable(value) for value in values)
+    return values
 
 
 def _hashable(value: Any) -> Any:
@@ -77,19 +88,25 @@ def note_parents(trace: OpenTrace, calls: Sequence[OpenStatement]) -> None:
     calls = [one for one in calls if one.parent < 0 and one.row_key is None]
     if len(calls) < _FEWEST_CALLS:
         return
-    values = [_plain(values_of(one)) for one in calls]
     sources = [one for one in trace.statements[: calls[0].index] if one.rows is not None]
-    for source in reversed(sources[-_PARENTS_COUNT:]):
-        cells = _column_with(values[:_CALLS_COUNT], source)
-        if cells is not None:
-            for call, has in zip(calls, values, strict=True):
-                call.parent = source.index
-                call.row_key = frozenset(has & cells or has)
-            return
+    if sources:
+        values = [_plain(values_of(one)) for one in calls]
+        for source in reversed(sources[-_PARENTS_COUNT:]):
+            cells = _column_with(values, source)
+            if cells is not None:
+                for call, has in zip(calls, values, strict=True):
+                    call.parent = source.index
+                    call.row_key = frozenset(has & cells or has)
+                return
+    misses = 0
     for before, call in pairwise(calls):
         rows = list(before.rows or ())
         if rows and _changed(before, call) & _plain(cells_of(rows[-1])):
             call.parent = before.index
+        else:
+            misses += 1
+            if misses == _MOST_MISSES:
+                return
 
 
 def _changed(before: OpenStatement, call: OpenStatement) -> set[Any]:
@@ -99,19 +116,30 @@ def _changed(before: OpenStatement, call: OpenStatement) -> set[Any]:
     return _plain(value for old, new, value in changes if old != new)
 
 
-def _column_with(wanted: Sequence[set[Any]], source: OpenStatement) -> set[Any] | None:
+def _column_with(values: Sequence[set[Any]], source: OpenStatement) -> set[Any] | None:
     """The values of a column that nearly all calls took a parameter from; None if there is none."""
-    columns: dict[int, set[Any]] = defaultdict(set)
-    for row in islice(source.rows, _ROWS_COUNT):
-        for number, cell in enumerate(cells_of(row)):
-            columns[number] |= _plain((cell,))
-    for cells in columns.values():
-        met = [one & cells for one in wanted]
-        if len(set().union(*met)) >= _FEWEST_CALLS and sum(map(bool, met)) >= _LEAST_SHARE * len(
-            met
-        ):
+    every = set().union(*values)
+    first = values[:_CALLS_COUNT]
+    rows = islice(source.rows, _ROWS_COUNT)
+    for column in zip(*map(cells_of, rows), strict=False):
+        cells = _keys_in(column)
+        if len(cells & every) < _FEWEST_CALLS:
+            continue
+        met = [one & cells for one in first]
+        enough = _LEAST_SHARE * len(met)
+        if len(set().union(*met)) >= _FEWEST_CALLS and sum(map(bool, met)) >= enough:
             return cells
     return None
+
+
+def _keys_in(column: tuple[Any, ...]) -> set[Any]:
+    try:
+        cells = set(column)
+    except (TypeError, ValueError):
+        # One by one, without those that cannot be hashed.
+        return _plain(column)
+    # A flag equals a number.
+    return set() if any(cell.__class__ is bool for cell in column) else cells
 
 
 def _plain(values: Iterable[Any]) -> set[Any]:

@@ -26,7 +26,7 @@ def returned_of(note: Note | None) -> tuple[str, int, bool, bool, bool] | None:
     items = _items(value)
     first = value if items is None else next(iter(items), None)
     kind = _kind(first)
-    is_own = kind == "model" and field is not None and type(first) in set(_models(_type_of(field)))
+    is_own = kind == "model" and field is not None and type(first) in _models_of(field)
     return kind, 1 if items is None else len(items), field is not None, is_own, is_fast
 
 
@@ -50,6 +50,19 @@ def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return "dict"
     return "row" if hasattr(kind, "_mapping") else "other"
+
+
+_declared: dict[int, tuple[Any, frozenset[type]]] = {}
+"""By the response field, which is kept alive: the models that its type is made of."""
+
+
+def _models_of(field: Any) -> frozenset[type]:
+    known = _declared.get(id(field))
+    if known is None:
+        if len(_declared) >= _FIELDS_KEPT:
+            _declared.clear()
+        known = _declared[id(field)] = (field, frozenset(_models(_type_of(field))))
+    return known[1]
 
 
 _fields: dict[tuple[int, str], tuple[Any, PackedPlace | None]] = {}

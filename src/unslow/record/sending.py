@@ -19,7 +19,7 @@ _MOST_PARAMETERS: Final = 50
 _SIZED: Final = (str, bytes, bytearray, memoryview, list, tuple)
 
 _DEEPEST: Final = 120
-_STACKS_KEPT: Final = 8
+_STACKS_KEPT: Final = 4
 """Of each line; a loop shows in its first rounds, and each walk takes some microseconds."""
 
 
@@ -100,8 +100,8 @@ def keep_rows(statement: OpenStatement, rows: Any) -> None:
     """
     count = room_for(statement, len(rows))
     if count and statement.rows is None:
-        if _is_wide(rows[0]):
-            count = min(count, _WIDE_ROWS_KEPT)
+        if count > _WIDE_ROWS_KEPT and _is_wide(rows[0]):
+            count = _WIDE_ROWS_KEPT
         statement.allowance[0] -= count
         statement.rows = rows[:count]
 
@@ -113,7 +113,7 @@ def keep_row(statement: OpenStatement, row: Any) -> None:
         return
     if kept is None:
         statement.rows = [row]
-    elif len(kept) < (_WIDE_ROWS_KEPT if _is_wide(row) else ROWS_KEPT):
+    elif len(kept) < _WIDE_ROWS_KEPT or (len(kept) < ROWS_KEPT and not _is_wide(row)):
         kept.append(row)
     else:
         return

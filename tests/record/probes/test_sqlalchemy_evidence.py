@@ -52,7 +52,7 @@ from unslow.record.finish import finished
 POSTS = USERS_COUNT * POSTS_COUNT
 SECRET = "hunter2hunter2"
 SECRET_NUMBER = 918_273_645
-STACKS_COUNT = 8
+STACKS_COUNT = 4
 
 Ask = Callable[..., Awaitable[Sequence[Any]]]
 """Sends a text with its values, `{0}` and so on, and gives the rows."""
