@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,30 @@ def test_several_processes_write_at_once(tmp_path: Path) -> None:
 
     assert sorted(one.process.process_id for one in recorded) == [0, 1, 2, 3]
     assert {len(one.traces) for one in recorded} == {50}
+
+
+@pytest.mark.parametrize("is_let_go", [True, False])
+def test_a_new_file_that_another_process_is_making_is_waited_for(
+    is_let_go: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / FILE)
+    other.execute("BEGIN IMMEDIATE")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if is_let_go and len(waits) == 2:
+            other.commit()
+
+    monkeypatch.setattr(time, "sleep", wait)
+    if is_let_go:
+        store.open_for_writing(tmp_path).close()
+        assert 2 == len(waits)
+    else:
+        with pytest.raises(StoreUnusableError, match="database is locked"):
+            store.open_for_writing(tmp_path)
+        assert pytest.approx(5) == sum(waits)
+    other.close()
 
 
 def test_the_file_keeps_to_its_bound_and_loses_the_oldest(tmp_path: Path) -> None:

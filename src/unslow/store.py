@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import sys
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from .model.trace import Coverage, Process, Stall, Trace
 FORMAT: Final = 2
 FILE: Final = "traces.sqlite"
 _BUSY_MS = 5_000
+_BUSY_AGAIN_MS = 5
 _DAMAGED: Final = (ValueError, EOFError, TypeError, KeyError)
 """What the codec raises at bytes that are not whole, and JSON at texts that are not."""
 _NETWORK_FILE_SYSTEMS = frozenset(
@@ -187,11 +189,25 @@ def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     if found not in (0, FORMAT):
         connection.close()
         raise _wrong_format(file, found)
-    connection.execute("PRAGMA journal_mode = WAL")
+    _log_ahead(connection)
     connection.execute("PRAGMA synchronous = OFF")
     with connection:
         connection.executescript(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Turns the write-ahead log on, which is the one change that SQLite does not wait for."""
+    for waited_ms in range(0, _BUSY_MS + 1, _BUSY_AGAIN_MS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # Another process opens the new file at this moment.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or waited_ms == _BUSY_MS:
+                raise
+            time.sleep(_BUSY_AGAIN_MS / 1000)
+        else:
+            return
 
 
 def _exists(file: Path) -> bool:
