@@ -103,14 +103,6 @@ def _route_selected(installation: Installation) -> _Patch:
 
 
 def _operation(installation: Installation) -> _Patch:
-    def place_of(function: Any) -> RawPlace | None:
-        try:
-            code = code_of(function)
-        except Exception as error:
-            installation.broke(error)
-            return None
-        return None if code is None else (code, 0)
-
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def operation(*, name: str, function: Any = None) -> Any:
@@ -120,9 +112,14 @@ def _operation(installation: Installation) -> _Patch:
                 return theirs
             if name == "dependencies":
                 # Before everything else, and also where the endpoint will run in a thread.
-                lane.trace.endpoint = place_of(function)
+                try:
+                    code = code_of(function)
+                except Exception as error:
+                    installation.broke(error)
+                    code = None
+                lane.trace.endpoint = None if code is None else (code, 0)
             elif name == "endpoint":
-                return _Timed(theirs, lane, OWN_CODE, place_of(function))
+                return _Timed(theirs, lane, OWN_CODE, lane.trace.endpoint)
             elif name == "serialization":
                 return _Timed(theirs, lane, SERIALIZATION, None)
             return theirs
