@@ -443,7 +443,10 @@ def test_a_report_that_is_not_for_a_terminal_is_as_wide_as_it_is_told_to_be(
     assert 64 >= max(map(len, written.getvalue().splitlines())) > 60
 
 
-def test_a_terminal_that_knows_ascii_only_gets_signs_that_it_knows() -> None:
+def test_a_terminal_that_knows_ascii_only_gets_signs_that_it_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     raw = io.BytesIO()
     with io.TextIOWrapper(raw, encoding="ascii", newline="\n") as file:
         print_report(shop(), Console(file=file), folder=Path(FOLDER))

@@ -22,6 +22,7 @@ from ..model.checked import Checked, checked_text
 from ..model.finding import Finding
 from ..model.report import Report
 from ..model.workload import Headers, Plan
+from ..numbers import counted
 from ..prove.check import ROUNDS_COUNT, Check, Limits
 from ..prove.effects import is_near
 from ..prove.link import Link
@@ -36,7 +37,6 @@ from ..prove.workload.sending import open_client
 from ..prove.workload.sniffing import read_file
 from ..report.accepted import accept
 from ..report.baseline_file import read_baseline, write_baseline
-from ..report.numbers import counted
 from ..report.progress import stages
 from ..settings import Settings, load
 from ..store import write_check

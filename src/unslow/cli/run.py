@@ -13,9 +13,9 @@ import click
 from click.core import ParameterSource
 
 from ..errors import CommandError, SilentCommandError, StartUpError
+from ..numbers import counted
 from ..prove.workload.recorded import FILE, write_recorded
 from ..record.exchanges import parts_of
-from ..report.numbers import counted
 from ..settings import Settings, load
 from ..store import StoreMissingError
 from .behind import TakesCommand, command_of

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..model.baseline import Accepted, Baseline, BaselineError
 from ..model.finding import CLEAN, FOUND, Finding
 from ..model.report import Endpoint, Report
-from .numbers import counted
+from ..numbers import counted
 from .places import inner_path
 
 

@@ -10,10 +10,10 @@ from typing import Final
 from ..model.finding import OTHERS, Finding
 from ..model.report import Endpoint, Machine, Report
 from ..model.trace import Place
+from ..numbers import counted, milliseconds, number
 from .findings import ROUND_TRIPS_MS, how_many
 from .left import Left, what_is_left
 from .lines import one_line, shorten
-from .numbers import counted, milliseconds, number
 from .places import function_text, path_text
 from .quoting import fenced, prose, row, span, tagged
 from .ranking import Cause, causes, most_at_stake_first, name_of

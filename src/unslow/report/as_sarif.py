@@ -18,9 +18,9 @@ from ..model.finding import BROKE, NOT_CHECKED, OTHERS, EvidenceValue, Finding
 from ..model.report import Report
 from ..model.rule_page import RulePage
 from ..model.trace import Place
+from ..numbers import counted, milliseconds
 from .left import what_is_left
 from .lines import one_line
-from .numbers import counted, milliseconds
 from .places import inner_path
 from .ranking import most_at_stake_first
 from .rules_page import body_markdown, body_text

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from rich.text import Text
 
 from ..model.trace import LOOP_BUSY, SEGMENTS, UNEXPLAINED
+from ..numbers import bare_milliseconds
 from .lines import flow
-from .numbers import bare_milliseconds
 
 OTHER: Final = "other"
 _SMALLEST_MS: Final = 0.05

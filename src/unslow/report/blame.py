@@ -9,8 +9,8 @@ from typing import Final
 from rich.text import Text
 
 from ..model.report import Blocked, Holder
+from ..numbers import counted, interval, milliseconds
 from .lines import Item, flow, one_line
-from .numbers import counted, interval, milliseconds
 from .page import MARGIN, Page, title
 
 _TOLD_COUNT: Final = 5

@@ -10,8 +10,8 @@ from typing import Final
 from rich.text import Text
 
 from ..model.report import Machine, Report
+from ..numbers import counted, number
 from .lines import SEPARATOR, flow, one_line, sentence, shorten
-from .numbers import counted, number
 from .page import MARGIN, Page
 
 _LIBRARIES_COUNT: Final = 8

@@ -18,8 +18,7 @@ from ..model.trace import (
     SEGMENTS,
     SQL,
 )
-from .lines import Item, flow, sentence, shorten_shape
-from .numbers import (
+from ..numbers import (
     average,
     bare_milliseconds,
     counted,
@@ -27,6 +26,7 @@ from .numbers import (
     milliseconds,
     percent,
 )
+from .lines import Item, flow, sentence, shorten_shape
 from .page import MARGIN, Page
 from .ranking import name_of
 

@@ -9,12 +9,12 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ..model.report import Endpoint, Report
+from ..numbers import counted, number, percent, size, time_parts
 from .bars import OTHER, bar, legend, parts_of
 from .columns import GAP, Cell, columns_of, fitting, row_text, rows_of, width_of
 from .details import details, is_quick
 from .findings import findings_of, verdict
 from .lines import one_line, shorten
-from .numbers import counted, number, percent, size, time_parts
 from .page import MARGIN, Page
 
 BARS_COUNT: Final = 12

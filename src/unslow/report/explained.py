@@ -10,8 +10,8 @@ from rich.text import Text
 
 from ..model.finding import BROKE, CLEAN, FOUND, NOT_CHECKED, Finding, Outcome
 from ..model.report import FORMAT, Endpoint, Report
+from ..numbers import counted, milliseconds
 from .lines import flow, one_line, sentence
-from .numbers import counted, milliseconds
 from .page import MARGIN, Page, title
 from .ranking import name_of
 

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from ..model.finding import OTHERS, Finding
 from ..model.report import Endpoint, Report
+from ..numbers import counted, milliseconds
 from .columns import GAP
 from .left import what_is_left
 from .lines import flow, one_line, sentence, shorten, shorten_text
-from .numbers import counted, milliseconds
 from .page import MARGIN, Page, title
 from .places import place_texts
 from .ranking import Cause, causes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..model.finding import Finding
 from ..model.report import Endpoint, Report
-from .numbers import counted
+from ..numbers import counted
 
 
 def name_of(endpoint: Endpoint) -> str:

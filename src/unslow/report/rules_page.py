@@ -9,9 +9,9 @@ from typing import Any, Final
 from rich.text import Text
 
 from ..model.rule_page import RulePage
+from ..numbers import counted
 from .columns import GAP
 from .lines import flow, sentence
-from .numbers import counted
 from .page import MARGIN
 
 NEEDS: Final[Mapping[str, str]] = {

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from ..model.report import Blocked, Detail, Endpoint, Report
 from ..model.trace import LOOP_BUSY, POOL_WAIT, SEGMENTS, SQL, Place
+from ..numbers import average, interval, milliseconds, percent
 from .bars import fill_of
 from .lines import flow
-from .numbers import average, interval, milliseconds, percent
 from .page import MARGIN, Page, title
 from .words import MEANINGS
 

@@ -34,7 +34,7 @@ def test_it_fires_at_the_threshold_at_the_line_that_calls() -> None:
 def test_just_below_it_is_nearly_one_as_the_reading_of_a_small_file_is() -> None:
     story = Story().blocks(BLOCKING, 0.99, "open", LINE).answers()
 
-    assert [Nearly("open holds the loop for 0.99 ms a request")] == judged(
+    assert [Nearly("open holds the loop for 1.0 ms a request")] == judged(
         blocking_call, story.trace()
     )
 
@@ -149,4 +149,4 @@ def test_it_says_what_others_waited_for_it() -> None:
     finding = only(found(blocking_call, sleeping(50), run=run))
 
     assert 90 == finding.others_waited_ms
-    assert finding.says.endswith("; others waited up to 90 ms for it in all.")
+    assert finding.says.endswith("; others waited up to 90.0 ms for it in all.")

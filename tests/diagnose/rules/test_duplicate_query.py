@@ -66,8 +66,8 @@ def test_it_says_how_often_and_shows_the_statement() -> None:
     finding = only(findings(twice(look_up(7, table="settings"))))
 
     assert finding.says == (
-        "1.0 times a request the answer was known already, from line 14 in list_orders;"
-        " nothing was written in between."
+        "It is sent again once a request: the answer was known already, from line 14 in"
+        " list_orders; nothing was written in between."
     )
     assert {"repeats": 1.0, "shape": USER.shape} == finding.evidence
     assert USER.shape == finding.shape

@@ -23,7 +23,7 @@ def test_it_fires_at_the_threshold_at_the_endpoint() -> None:
 
     assert ("entity-response", ENDPOINT) == (finding.rule, finding.place)
     assert finding.says == (
-        "100 objects are built and read again for each answer: 10.0 ms, 100% of what is computed"
+        "100 objects are built and read again for each answer: 10.0 ms, 100 % of what is computed"
         " for it."
     )
     assert pytest.approx(10) == finding.could_save_ms
@@ -47,7 +47,7 @@ def test_shorter_lists_and_lists_of_something_else_are_fine(returned: Returned |
 
 def test_it_has_to_be_half_of_what_is_computed_however_long_the_waits_are() -> None:
     assert found(entity_response, answering(ENTITIES, rest_ms=10))
-    assert [Nearly("100 objects are answered, 48% of the computing")] == judged(
+    assert [Nearly("100 objects are answered, 48 % of the computing")] == judged(
         entity_response, answering(ENTITIES, rest_ms=11)
     )
 

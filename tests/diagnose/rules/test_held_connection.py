@@ -41,7 +41,7 @@ def test_it_fires_at_the_threshold() -> None:
 
 
 def test_it_is_silent_just_below_and_says_how_near_it_was() -> None:
-    assert f"{POOL} is held for 3.99 ms of other waits a request" == nearly(held(6.01, 3.99))
+    assert f"{POOL} is held for 4.0 ms of other waits a request" == nearly(held(6.01, 3.99))
 
 
 def test_the_place_is_where_the_connection_is_taken_and_the_touch_where_it_is_not_used() -> None:
@@ -54,7 +54,7 @@ def test_it_says_how_long_it_is_held_and_for_what() -> None:
     finding = only(found(held_connection, held(5, 50)))
 
     assert finding.says == (
-        f"A connection of {POOL} is held for 55.0 ms a request, 50.0 of them in `remote`."
+        f"A connection of {POOL} is held for 55.0 ms a request, 50.0 ms of it in `remote`."
     )
     assert {"pool": POOL, "held_ms": 55.0, "idle_ms": 50.0} == finding.evidence
     assert POOL == finding.shape
@@ -79,7 +79,7 @@ def test_what_could_be_saved_is_the_wait_and_it_is_others_who_save_it() -> None:
     ],
 )
 def test_whatever_is_waited_for_is_told(segment: int, words: str) -> None:
-    assert f"50.0 of them in {words}." in only(found(held_connection, held(5, 50, segment))).says
+    assert f"50.0 ms of it in {words}." in only(found(held_connection, held(5, 50, segment))).says
 
 
 def test_several_waits_are_told_the_longest_first_without_small_ones() -> None:
@@ -88,12 +88,12 @@ def test_several_waits_are_told_the_longest_first_without_small_ones() -> None:
 
     finding = only(found(held_connection, story.trace()))
 
-    assert "82.0 of them in `remote` and `cache`." in finding.says
+    assert "82.0 ms of it in `remote` and `cache`." in finding.says
     assert OTHER_LINE == finding.touched
 
 
 def test_a_wait_of_less_than_a_millisecond_is_near_at_most() -> None:
-    assert "0.99 ms" in nearly(held(0.2, 0.99))
+    assert "1.0 ms" in nearly(held(0.2, 0.99))
     assert found(held_connection, held(0.2, 1))
 
 
@@ -111,7 +111,7 @@ def test_it_is_held_from_where_it_is_taken_and_all_requests_count_in_the_mean() 
 
     finding = only(found(held_connection, story.trace(), free))
 
-    assert "held for 25.0 ms a request, 22.5 of them" in finding.says
+    assert "held for 25.0 ms a request, 22.5 ms of it" in finding.says
     assert {"pool": POOL, "held_ms": 25.0, "idle_ms": 22.5} == finding.evidence
 
 

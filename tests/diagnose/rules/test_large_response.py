@@ -19,13 +19,13 @@ def test_it_fires_at_the_threshold_at_the_endpoint() -> None:
     finding = only(found(large_response, answer(500_000)))
 
     assert ("large-response", ENDPOINT) == (finding.rule, finding.place)
-    assert "Half of the answers have 0.5 MB or more, in one piece." == finding.says
+    assert "Half of the answers have 500 kB or more, in one piece." == finding.says
     assert pytest.approx(7) == finding.could_save_ms
     assert {"response_bytes": 500_000} == finding.evidence
 
 
 def test_just_below_it_is_nearly_one() -> None:
-    assert [Nearly("answers have 0.50 MB")] == judged(large_response, answer(499_999))
+    assert [Nearly("answers have 500 kB")] == judged(large_response, answer(499_999))
 
 
 def test_small_answers_are_nothing() -> None:

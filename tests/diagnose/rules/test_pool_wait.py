@@ -141,7 +141,7 @@ def test_where_the_app_computes_all_the_while_more_connections_would_not_help() 
         return [*[waits] * 3, Story().runs(ms).trace()]
 
     assert "3 requests waited" in nearly(*computing(21.5))
-    assert nearly(*computing(21.5)).endswith("and the app computed for 72% of that time")
+    assert nearly(*computing(21.5)).endswith("and the app computed for 72 % of that time")
     assert 0.5 == pytest.approx(only(in_crowd(*computing(15))).evidence["computed_share"])
 
 

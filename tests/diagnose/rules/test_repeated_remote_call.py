@@ -24,7 +24,7 @@ def test_it_fires_at_the_threshold_at_the_line_that_calls() -> None:
     finding = only(found(repeated_remote_call, loop(3)))
 
     assert ("repeated-remote-call", LINE) == (finding.rule, finding.place)
-    assert f"{HOST} is called 3.0 times a request, one call after the other." == finding.says
+    assert f"{HOST} is called 3 times a request, one call after the other." == finding.says
     assert {"host": HOST, "calls": 3.0} == finding.evidence
 
 

@@ -44,7 +44,7 @@ def test_it_fires_at_the_threshold_at_the_endpoint() -> None:
     finding = only(found(slow_serialization, encoding(4, 16)))
 
     assert ("slow-serialization", ENDPOINT) == (finding.rule, finding.place)
-    assert "Encoding values of no declared type takes 4.0 ms, 20% of the request." == finding.says
+    assert "Encoding values of no declared type takes 4.0 ms, 20 % of the request." == finding.says
     assert pytest.approx(4) == finding.could_save_ms
     assert pytest.approx(4) == finding.evidence["serialization_ms"]
     assert pytest.approx(0.2) == finding.evidence["share"]
@@ -70,11 +70,11 @@ def test_garbage_collections_do_not_water_the_share_down() -> None:
 def test_a_declared_type_that_goes_by_way_of_python_is_slow_too() -> None:
     says = only(found(slow_serialization, encoding(10, returned=TYPED))).says
 
-    assert says.startswith("Encoding by way of Python's own objects takes 10.0 ms, 50%")
+    assert says.startswith("Encoding by way of Python's own objects takes 10.0 ms, 50 %")
 
 
 def test_where_pydantic_makes_the_bytes_nothing_is_to_be_gained() -> None:
-    assert [Nearly("serialization takes 50%, and no slow encoder of JSON does it")] == judged(
+    assert [Nearly("serialization takes 50 %, and no slow encoder of JSON does it")] == judged(
         slow_serialization, encoding(10, returned=FAST)
     )
 

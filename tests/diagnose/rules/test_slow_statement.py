@@ -38,7 +38,7 @@ def test_it_fires_at_the_threshold_at_the_line_of_the_statement() -> None:
 def test_it_is_silent_just_below_and_says_how_near_it_was() -> None:
     (one,) = judged(slow_statement, slow(50 * 0.2 - 0.1, rest_ms=1.1))
 
-    assert Nearly("a statement takes 9.9 ms, 90% of its request") == one
+    assert Nearly("a statement takes 9.9 ms, 90 % of its request") == one
 
 
 def test_what_is_far_from_it_is_not_even_near() -> None:
@@ -49,7 +49,7 @@ def test_it_says_how_long_it_takes_and_how_much_of_the_request_that_is() -> None
     finding = only(found(slow_statement, slow(1_500, rest_ms=500)))
 
     assert finding.says == (
-        "The database takes 1,500.0 ms for it, 75% of the request and 7,500 times a round trip."
+        "The database takes 1.5 s for it, 75 % of the request and 7,500 times a round trip."
     )
     assert {"sql_ms": 1_500.0, "share": 0.75} == finding.evidence
     assert REPORT.shape == finding.shape

@@ -45,13 +45,13 @@ def test_it_fires_at_the_threshold_at_the_endpoint() -> None:
 
 
 def test_just_below_it_is_nearly_one() -> None:
-    assert [Nearly("3 requests waited for a thread, 3% of their time")] == judged(
+    assert [Nearly("3 requests waited for a thread, 3 % of their time")] == judged(
         thread_starvation, *[waiting(3, 98)] * 3, open_count=50
     )
 
 
 def test_two_requests_that_waited_are_nearly_one() -> None:
-    assert [Nearly("2 requests waited for a thread, 75% of their time")] == judged(
+    assert [Nearly("2 requests waited for a thread, 75 % of their time")] == judged(
         thread_starvation, waiting(30), waiting(30), waiting(0, 0), open_count=3
     )
 

@@ -49,7 +49,7 @@ def test_it_fires_at_the_threshold_at_the_line_of_the_query() -> None:
 
 
 def test_it_is_silent_just_below_and_says_how_near_it_was() -> None:
-    assert "not read of Article: body, 19,999 bytes a request" == nearly(told(articles(19_999)))
+    assert "not read of Article: body, 20.0 kB a request" == nearly(told(articles(19_999)))
 
 
 def test_it_says_which_columns_are_not_read_and_what_they_weigh() -> None:
@@ -57,7 +57,7 @@ def test_it_says_which_columns_are_not_read_and_what_they_weigh() -> None:
 
     assert finding.says == (
         "2 of 3 columns of Article are never read (body, teaser): 31.5 kB a request,"
-        " 97% of what is loaded, in 50 rows."
+        " 97 % of what is loaded, in 50 rows."
     )
     assert {"unread": "body, teaser", "bytes": 31_500} == finding.evidence
 
@@ -97,7 +97,7 @@ def test_times_are_those_of_requests_that_were_not_watched() -> None:
 
 def test_bytes_of_several_requests_are_a_mean() -> None:
     assert found(unused_columns, told(articles(35_000)), told(articles(5_000)))
-    assert "15,000 bytes" in nearly(told(articles(25_000)), told(articles(5_000)))
+    assert "15.0 kB" in nearly(told(articles(25_000)), told(articles(5_000)))
 
 
 def test_bytes_of_several_statements_of_a_request_are_a_sum() -> None:
@@ -115,7 +115,7 @@ def test_bytes_of_several_statements_of_a_request_are_a_sum() -> None:
     finding = only(found(unused_columns, one_by_one(), one_by_one()))
 
     assert LINE == finding.place
-    assert "25.0 kB a request, 98% of what is loaded, in 25 rows" in finding.says
+    assert "25.0 kB a request, 98 % of what is loaded, in 25 rows" in finding.says
 
 
 def test_each_class_of_a_join_is_judged_by_itself() -> None:
@@ -155,7 +155,7 @@ def test_columns_that_are_not_loaded_cost_nothing() -> None:
 
 
 def test_few_rows_with_small_columns_are_near_at_most() -> None:
-    assert "800 bytes" in nearly(told(usage(1, sizes={"title": 20, "body": 800}, profile=TITLE)))
+    assert "800 B" in nearly(told(usage(1, sizes={"title": 20, "body": 800}, profile=TITLE)))
 
 
 def test_keys_are_for_the_orm_to_read() -> None:

@@ -110,7 +110,7 @@ def test_where_there_was_nothing_to_load_nothing_is_wasted() -> None:
 def test_a_statement_that_found_nothing_was_sent_all_the_same() -> None:
     finding = only(found(unused_relationship, *[loaded(("lines", "selectin", 0, False))] * 2))
 
-    assert "(selectin), 1.0 statements a request that bring nothing new, and" in finding.says
+    assert "(selectin), 1 statement a request for nothing new, and" in finding.says
     assert 1.5 == pytest.approx(finding.could_save_ms)
 
 

@@ -18,6 +18,7 @@ from typing import Final
 from ...model.finding import OTHERS, Finding
 from ...model.receipt import BLOCKS_LOOP
 from ...model.trace import BLOCKING, REMOTE, SEGMENTS, SQL, Lane, Place, Slice
+from ...numbers import milliseconds
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
@@ -51,11 +52,13 @@ def blocking_call(requests: Requests, threshold: float) -> Iterator[Finding | Ne
         (place, what), _ = max(found.items(), key=lambda item: item[1])
         bar = threshold if segment == BLOCKING else threshold * _NETWORK_SHARE
         if ms < bar:
-            yield Nearly(f"{what or SEGMENTS[segment]} holds the loop for {ms:.2f} ms a request")
+            yield Nearly(
+                f"{what or SEGMENTS[segment]} holds the loop for {milliseconds(ms)} a request"
+            )
             continue
         waited_ms = requests.others_waited_ms(what or SEGMENTS[segment], place)
         yield requests.finding(
-            f"{_who(segment, what)} holds the event loop for {ms:,.1f} ms a request"
+            f"{_who(segment, what)} holds the event loop for {milliseconds(ms)} a request"
             f" (`{SEGMENTS[segment]}`){_victims(waited_ms)}.",
             place,
             could_save_ms=ms,
@@ -124,4 +127,6 @@ def _who(segment: int, what: str) -> str:
 
 
 def _victims(waited_ms: float) -> str:
-    return f"; others waited up to {waited_ms:,.0f} ms for it in all" if waited_ms >= 1 else ""
+    return (
+        f"; others waited up to {milliseconds(waited_ms)} for it in all" if waited_ms >= 1 else ""
+    )

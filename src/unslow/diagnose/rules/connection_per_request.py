@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...model.finding import Finding
+from ...numbers import milliseconds
 from ..opened import opened, pooled
 from ..rule import Threshold, rule, swept
 from ..views import Requests
@@ -35,7 +36,7 @@ def connection_per_request(requests: Requests, threshold: float) -> Iterator[Fin
     ms = sum(one.ms for one in own) / seen.requests_count
     yield requests.finding(
         f"{count} of the last {seen.requests_count} requests opened a connection of their own,"
-        f" {ms:,.1f} ms a request.",
+        f" {milliseconds(ms)} a request.",
         own[-1].place,
         could_save_ms=ms,
         shape=own[-1].name,

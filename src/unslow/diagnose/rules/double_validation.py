@@ -19,6 +19,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import SERIALIZATION, Returned
+from ...numbers import milliseconds
 from ..rule import Threshold, rule, swept
 from ..sources import Function
 from ..views import Requests
@@ -45,7 +46,7 @@ def double_validation(requests: Requests, threshold: float) -> Iterator[Finding]
         return
     yield requests.finding(
         f"{median(twice):,.0f} objects are validated by the endpoint and again by FastAPI, within"
-        f" {ms:,.1f} ms of serialization.",
+        f" {milliseconds(ms)} of serialization.",
         requests.endpoint,
         could_save_ms=ms,
         evidence={"objects": round(median(twice)), "serialization_ms": ms},

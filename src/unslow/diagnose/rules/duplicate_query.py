@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from ...model.finding import Finding
 from ...model.trace import BLOCKING, UNEXPLAINED, Place, Statement
+from ...numbers import times
 from ..rule import Threshold, rule, swept
 from ..views import Request, Requests, is_select, is_write
 
@@ -46,16 +47,16 @@ def duplicate_query(requests: Requests, threshold: float) -> Iterator[Finding]:
         request, first, _ = found[0]
         before = request.trace.statements[first].place
         ms = sum(one.costs[index].whole for one, _, index in found) / 1e6 / len(requests)
-        times = len(found) / len(requests)
+        repeats_count = len(found) / len(requests)
         yield requests.finding(
-            f"{times:,.1f} times a request the answer was known already, from"
+            f"It is sent again {times(repeats_count)} a request: the answer was known already, from"
             f" {_line(before)}; nothing was written in between.",
             key.place,
             could_save_ms=ms,
-            round_trips=times,
+            round_trips=repeats_count,
             touched=None if before == key.place else before,
             shape=key.shape,
-            evidence={"repeats": round(times, 2), "shape": key.shape},
+            evidence={"repeats": round(repeats_count, 2), "shape": key.shape},
         )
 
 

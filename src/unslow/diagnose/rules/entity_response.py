@@ -17,6 +17,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import HYDRATION, SERIALIZATION, VALIDATION
+from ...numbers import counted, milliseconds, percent
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests
 
@@ -41,12 +42,13 @@ def entity_response(requests: Requests, threshold: float) -> Iterator[Finding | 
         return
     ms = requests.segment_ms(HYDRATION, SERIALIZATION, VALIDATION)
     share = ms / max(ms, requests.computing_ms)
+    objects = counted(round(median(counts)), "object")
     if share < _LEAST_SHARE:
-        yield Nearly(f"{median(counts):,.0f} objects are answered, {share:.0%} of the computing")
+        yield Nearly(f"{objects} are answered, {percent(share)} of the computing")
         return
     yield requests.finding(
-        f"{median(counts):,.0f} objects are built and read again for each answer: {ms:,.1f} ms,"
-        f" {share:.0%} of what is computed for it.",
+        f"{objects} are built and read again for each answer: {milliseconds(ms)},"
+        f" {percent(share)} of what is computed for it.",
         requests.endpoint,
         could_save_ms=ms,
         evidence={"objects": round(median(counts)), "share": share},

@@ -25,6 +25,7 @@ from ...model.trace import (
     Hold,
     Place,
 )
+from ...numbers import milliseconds
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
@@ -62,12 +63,12 @@ def held_connection(requests: Requests, threshold: float) -> Iterator[Finding | 
         pool, place = key
         mean_ms = ms / len(requests)
         if mean_ms < _SHORTEST_MS or ms < threshold * held[key]:
-            yield Nearly(f"{pool} is held for {mean_ms:.2f} ms of other waits a request")
+            yield Nearly(f"{pool} is held for {milliseconds(mean_ms)} of other waits a request")
             continue
         where, _ = max(culprits[key], key=lambda wait: culprits[key][wait])
         yield requests.finding(
-            f"A connection of {pool} is held for {held[key] / len(requests):,.1f} ms a request,"
-            f" {mean_ms:,.1f} of them in {_words(culprits[key])}.",
+            f"A connection of {pool} is held for {milliseconds(held[key] / len(requests))} a"
+            f" request, {milliseconds(mean_ms)} of it in {_words(culprits[key])}.",
             place,
             could_save_ms=mean_ms,
             saves_for=OTHERS,

@@ -14,6 +14,7 @@ from statistics import median
 
 from ...model.finding import Finding
 from ...model.trace import SEND, SERIALIZATION
+from ...numbers import size
 from ..rule import Nearly, Threshold, rule, swept
 from ..texts import is_text
 from ..views import Requests
@@ -31,14 +32,14 @@ def large_response(requests: Requests, threshold: float) -> Iterator[Finding | N
     answers = [one for one in requests if is_text(one.trace.response) and not one.is_streamed]
     if len(answers) * 2 < len(requests):
         return
-    size = median(one.trace.response_bytes for one in answers)
-    if size < threshold:
-        if size > threshold / 4:
-            yield Nearly(f"answers have {size / 1e6:.2f} MB")
+    half_bytes = median(one.trace.response_bytes for one in answers)
+    if half_bytes < threshold:
+        if half_bytes > threshold / 4:
+            yield Nearly(f"answers have {size(half_bytes)}")
         return
     yield requests.finding(
-        f"Half of the answers have {size / 1e6:,.1f} MB or more, in one piece.",
+        f"Half of the answers have {size(half_bytes)} or more, in one piece.",
         requests.endpoint,
         could_save_ms=requests.segment_ms(SERIALIZATION, SEND),
-        evidence={"response_bytes": round(size)},
+        evidence={"response_bytes": round(half_bytes)},
     )

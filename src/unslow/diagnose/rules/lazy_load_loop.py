@@ -19,6 +19,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import Statement, Trace
+from ...numbers import counted
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Calls, Requests
 
@@ -86,7 +87,7 @@ def _finding(requests: Requests, calls: Calls, trace: Trace, loads: list[Stateme
     growth = calls.growth
     return requests.finding(
         f"Every {entity} loads its {what} alone: {calls.relationship},"
-        f" {per_request:,.0f} statements{_of_rows(rows, path, root)}.",
+        f" {counted(round(per_request), 'statement')}{_of_rows(rows, path, root)}.",
         None if root is None else root.place,
         could_save_ms=calls.saved_ms(),
         round_trips=max(0.0, per_request - 1),
@@ -106,9 +107,11 @@ def _of_rows(rows: float | None, path: list[str], root: Statement | None) -> str
     if not rows:
         return ""
     if root is None or root.place is None:
-        return f" for {rows:,.0f} rows"
+        return f" for {counted(round(rows), 'row')}"
     line = f"line {root.place.line}"
-    return f" for {rows:,.0f} rows " + (f"of {line}" if len(path) == 1 else f"that {line} led to")
+    return f" for {counted(round(rows), 'row')} " + (
+        f"of {line}" if len(path) == 1 else f"that {line} led to"
+    )
 
 
 def _path(trace: Trace, statement: Statement) -> tuple[list[str], Statement | None]:

@@ -16,6 +16,7 @@ from typing import Final
 
 from ...model.finding import OTHERS, Finding
 from ...model.trace import OWN_CODE, SEGMENTS, Lane, Place
+from ...numbers import milliseconds
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
@@ -42,7 +43,7 @@ def long_step(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
         requests_count = len({number for number, _, _ in long})
         if requests_count * 2 < len(looked_at):
             longest = max(ms for _, ms, _ in found)
-            yield Nearly(f"own code held the loop for {longest:.1f} ms in a step")
+            yield Nearly(f"own code held the loop for {milliseconds(longest)} in a step")
             continue
         places: dict[Place | None, float] = defaultdict(float)
         for _, ms, place in long:
@@ -50,7 +51,7 @@ def long_step(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
         whole_ms = sum(places.values())
         step_ms = whole_ms / len(long)
         yield requests.finding(
-            f"Own code runs for {step_ms:,.1f} ms without giving the event loop up.",
+            f"Own code runs for {milliseconds(step_ms)} without giving the event loop up.",
             max(places, key=lambda one: places[one]),
             could_save_ms=whole_ms / len(looked_at),
             saves_for=OTHERS,

@@ -19,6 +19,7 @@ from typing import Final
 from ...model.finding import Finding
 from ...model.report import Holder
 from ...model.trace import LOOP_BUSY, POOL_WAIT, Place
+from ...numbers import milliseconds, percent
 from ..occupied import Interval, occupied_share
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
@@ -74,7 +75,7 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
         if occupied > _OCCUPIED:
             yield Nearly(
                 f"{waited[pool]} requests waited for {pool}, and the app computed for"
-                f" {occupied:.0%} of that time"
+                f" {percent(occupied)} of that time"
             )
             continue
         place = max(places, key=lambda one: places[one])
@@ -82,7 +83,7 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
         held = f"; {holder.route} held them longest" if holder else ""
         yield requests.finding(
             f"{waited[pool]} of {len(crowd)} requests waited for {pool},"
-            f" {ms / len(crowd):,.1f} ms on average{held}.",
+            f" {milliseconds(ms / len(crowd))} on average{held}.",
             place,
             could_save_ms=ms / len(requests),
             touched=None if holder is None else holder.place,

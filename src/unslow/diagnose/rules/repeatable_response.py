@@ -15,6 +15,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import REMOTE
+from ...numbers import milliseconds
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests
 
@@ -47,11 +48,11 @@ def repeatable_response(requests: Requests, threshold: float) -> Iterator[Findin
     rows = requests.mean(lambda one: sum(s.rows_count or 0 for s in one.trace.statements))
     work_ms = requests.mean(lambda one: one.database_work_ms(requests.run))
     if rows < _MANY_ROWS and work_ms + requests.segment_ms(REMOTE) < least_ms:
-        yield Nearly(f"answers are the same, and cheap: {requests.mean_wall_ms:.1f} ms")
+        yield Nearly(f"answers are the same, and cheap: {milliseconds(requests.mean_wall_ms)}")
         return
     yield requests.finding(
-        f"{len(same)} answers were the same, for {requests.mean_wall_ms:,.1f} ms each, and nothing"
-        " says how long they stay so.",
+        f"{len(same)} answers were the same, for {milliseconds(requests.mean_wall_ms)} each, and"
+        " nothing says how long they stay so.",
         requests.endpoint,
         could_save_ms=requests.mean_wall_ms,
         evidence={"answers": len(same)},

@@ -18,6 +18,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import Statement
+from ...numbers import times
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Calls, Request, Requests, is_write
 
@@ -49,7 +50,7 @@ def repeated_query(requests: Requests, threshold: float) -> Iterator[Finding | N
             continue
         why, lineage = found
         yield requests.finding(
-            f"{_kind(calls)} {calls.mean_count:,.1f} times a request from this line: {why}.",
+            f"{_kind(calls)} {times(calls.mean_count)} a request from this line: {why}.",
             calls.place,
             could_save_ms=calls.saved_ms(),
             round_trips=max(0.0, calls.mean_count - 1),

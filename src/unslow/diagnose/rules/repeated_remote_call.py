@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from ...model.finding import Finding
 from ...model.trace import BLOCKING, UNEXPLAINED, Place
+from ...numbers import times
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import RemoteCall, Request, Requests
 
@@ -51,7 +52,7 @@ def repeated_remote_call(requests: Requests, threshold: float) -> Iterator[Findi
         count = sum(map(len, loops)) / len(requests)
         saved = sum(sum(c.ms for c in calls) - max(c.ms for c in calls) for calls in loops)
         yield requests.finding(
-            f"{host} is called {count:,.1f} times a request, one call after the other.",
+            f"{host} is called {times(count)} a request, one call after the other.",
             place,
             could_save_ms=saved / len(requests),
             shape=host,

@@ -18,6 +18,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import Place
+from ...numbers import milliseconds
 from ..rule import Threshold, rule, swept
 from ..sources import Sources
 from ..views import RemoteCall, Requests, is_write
@@ -65,7 +66,7 @@ def _calls(requests: Requests, threshold: float) -> Iterator[Finding]:
         host, is_mail = calls[0][1].host, calls[0][1].is_mail
         done = "A mail is sent" if is_mail else f"{host} is called, and its answer is not used,"
         yield requests.finding(
-            f"{done} before the response: {ms:,.1f} ms.",
+            f"{done} before the response: {milliseconds(ms)}.",
             max(lines, key=lambda line: lines[line]),
             could_save_ms=ms,
             shape=host,
@@ -81,11 +82,12 @@ def _writes(requests: Requests, threshold: float) -> Iterator[Finding]:
     for calls in requests.groups:
         if not is_write(calls.shape) or len(calls.by_request) < threshold * len(requests):
             continue
+        ms = calls.mean_ms()
         yield requests.finding(
-            f"{requests.method} writes: {_verb(calls.shape)}, {calls.mean_ms():,.1f} ms before the"
+            f"{requests.method} writes: {_verb(calls.shape)}, {milliseconds(ms)} before the"
             " response.",
             calls.place,
-            could_save_ms=calls.mean_ms(),
+            could_save_ms=ms,
             round_trips=calls.mean_count,
             shape=calls.shape,
             evidence={"kind": "write", "requests": len(calls.by_request)},

@@ -16,6 +16,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import GC, OWN_CODE, SEGMENTS, SERIALIZATION, Place
+from ...numbers import milliseconds, percent
 from ..rule import Nearly, Threshold, rule, swept
 from ..sources import Sources
 from ..views import Requests
@@ -50,10 +51,10 @@ def slow_serialization(requests: Requests, threshold: float) -> Iterator[Finding
     if ms < _SHORTEST_MS or share < threshold:
         return
     if how is None:
-        yield Nearly(f"serialization takes {share:.0%}, and no slow encoder of JSON does it")
+        yield Nearly(f"serialization takes {percent(share)}, and no slow encoder of JSON does it")
         return
     yield requests.finding(
-        f"{how} takes {ms:,.1f} ms, {share:.0%} of the request.",
+        f"{how} takes {milliseconds(ms)}, {percent(share)} of the request.",
         requests.endpoint,
         could_save_ms=ms,
         others_waited_ms=requests.others_waited_ms(SEGMENTS[SERIALIZATION]),

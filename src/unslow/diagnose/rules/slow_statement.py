@@ -14,6 +14,7 @@ from statistics import median
 from typing import Final
 
 from ...model.finding import Finding
+from ...numbers import milliseconds, percent
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Calls, Requests
 
@@ -39,12 +40,14 @@ def slow_statement(requests: Requests, threshold: float) -> Iterator[Finding | N
             continue
         if took_ms < least_ms:
             if took_ms > least_ms / 3:
-                yield Nearly(f"a statement takes {took_ms:.1f} ms, {share:.0%} of its request")
+                yield Nearly(
+                    f"a statement takes {milliseconds(took_ms)}, {percent(share)} of its request"
+                )
             continue
         trips = took_ms / trip_ms
         yield requests.finding(
-            f"The database takes {took_ms:,.1f} ms for it, {share:.0%} of the request and"
-            f" {trips:,.0f} times a round trip.",
+            f"The database takes {milliseconds(took_ms)} for it, {percent(share)} of the request"
+            f" and {trips:,.0f} times a round trip.",
             calls.place,
             could_save_ms=min((took_ms - trip_ms) * calls.mean_count, requests.mean_wall_ms),
             shape=calls.shape,

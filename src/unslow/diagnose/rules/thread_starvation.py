@@ -15,6 +15,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import THREAD_QUEUE
+from ...numbers import milliseconds, percent
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
@@ -40,13 +41,15 @@ def thread_starvation(requests: Requests, threshold: float) -> Iterator[Finding 
     share = whole_ms / sum(one.wall_ms for one in crowd)
     if len(waited) < _FEWEST_REQUESTS or share < threshold:
         if waited:
-            yield Nearly(f"{len(waited)} requests waited for a thread, {share:.0%} of their time")
+            yield Nearly(
+                f"{len(waited)} requests waited for a thread, {percent(share)} of their time"
+            )
         return
     pool = next(pool for _, pool in waits if pool)
     most = max(one.seen.open_count for one in crowd)
     yield requests.finding(
         f"{len(waited)} of {len(crowd)} requests waited for one of {pool}, all of which were busy:"
-        f" {whole_ms / len(crowd):,.1f} ms on average, with up to {most} requests at once.",
+        f" {milliseconds(whole_ms / len(crowd))} on average, with up to {most} requests at once.",
         requests.endpoint,
         could_save_ms=whole_ms / len(requests),
         evidence={"requests_waited": len(waited), "share": share, "open_at_once": most},

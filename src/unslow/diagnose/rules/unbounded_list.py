@@ -18,6 +18,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import HYDRATION, ROWS, SEND, SERIALIZATION, SQL, VALIDATION
+from ...numbers import counted
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Calls, Requests, is_select
 
@@ -49,7 +50,7 @@ def unbounded_list(requests: Requests, threshold: float) -> Iterator[Finding | N
         rows = _rows(calls)
         if rows < threshold:
             if rows > _PAGE_COUNT:
-                yield Nearly(f"a query without LIMIT brings {rows:,.0f} rows")
+                yield Nearly(f"a query without LIMIT brings {counted(round(rows), 'row')}")
             continue
         mine = [request for request, _ in calls.by_request]
         sizes = median(one.trace.response_bytes for one in mine)

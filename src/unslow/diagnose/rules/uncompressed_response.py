@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from ...model.finding import Finding
+from ...numbers import size
 from ..rule import Nearly, Threshold, rule, swept
 from ..texts import is_text
 from ..views import Requests
@@ -37,14 +38,14 @@ def uncompressed_response(requests: Requests, threshold: float) -> Iterator[Find
             plain.append(request.trace.response_bytes)
     if len(plain) * 2 < len(requests):
         return
-    size = median(plain)
-    if size < threshold:
-        if size > threshold / 4:
-            yield Nearly(f"answers of {size / 1e3:.0f} kB are sent uncompressed")
+    half_bytes = median(plain)
+    if half_bytes < threshold:
+        if half_bytes > threshold / 4:
+            yield Nearly(f"answers of {size(half_bytes)} are sent uncompressed")
         return
     yield requests.finding(
-        f"Half of the answers have {size / 1e3:,.0f} kB or more, uncompressed, to clients that"
+        f"Half of the answers have {size(half_bytes)} or more, uncompressed, to clients that"
         " take compressed ones.",
         requests.endpoint,
-        evidence={"response_bytes": round(size)},
+        evidence={"response_bytes": round(half_bytes)},
     )

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ...model.finding import Finding
+from ...numbers import counted, percent, size
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests, StatementKey
 
@@ -54,9 +55,7 @@ def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | N
         if seen.used_count < _LEAST_READ * seen.rows_count:
             continue
         if per_request < threshold:
-            yield Nearly(
-                f"not read of {entity}: {_names(unread)}, {per_request:,.0f} bytes a request"
-            )
+            yield Nearly(f"not read of {entity}: {_names(unread)}, {size(per_request)} a request")
             continue
         share = len(unread) / len(seen.bytes_by_column)
         ms = sum(
@@ -64,10 +63,11 @@ def unused_columns(requests: Requests, threshold: float) -> Iterator[Finding | N
             for one in requests.groups
             if (one.shape, one.place) == (key.shape, key.place)
         )
+        rows = counted(round(seen.rows_count / len(seen.requests)), "row")
         yield requests.finding(
             f"{len(unread)} of {len(seen.bytes_by_column)} columns of {entity} are never read"
-            f" ({_names(unread)}): {per_request / 1e3:,.1f} kB a request, {wasted / whole:.0%} of"
-            f" what is loaded, in {seen.rows_count / len(seen.requests):,.0f} rows.",
+            f" ({_names(unread)}): {size(per_request)} a request, {percent(wasted, whole)} of"
+            f" what is loaded, in {rows}.",
             key.place,
             could_save_ms=ms * share,
             shape=f"{entity} {key.shape}",
@@ -85,9 +85,9 @@ def _seen(requests: Requests) -> dict[tuple[str, StatementKey], _Seen]:
             seen.rows_count += usage.rows_count
             seen.used_count += usage.read_rows_count + usage.written_rows_count
             seen.read.update(usage.read_columns)
-            for name, size in zip(usage.columns, usage.columns_bytes, strict=True):
+            for name, bytes_count in zip(usage.columns, usage.columns_bytes, strict=True):
                 if name not in usage.primary_key and not name.endswith(_KEY):
-                    seen.bytes_by_column[name] += size
+                    seen.bytes_by_column[name] += bytes_count
     return found
 
 

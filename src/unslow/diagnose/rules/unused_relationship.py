@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ...model.finding import Finding
 from ...model.trace import Place
+from ...numbers import counted
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
@@ -58,9 +59,9 @@ def unused_relationship(requests: Requests, threshold: float) -> Iterator[Findin
             # A join that found nobody, or a load that was left out as no key was set.
             yield Nearly(f"{key.relationship} was not read; there was nothing to load")
             continue
-        what = f"{objects:,.0f} objects a request"
+        what = f"{counted(round(objects), 'object')} a request"
         if not seen.objects_count:
-            what = f"{statements:,.1f} statements a request that bring nothing new"
+            what = f"{counted(statements, 'statement')} a request for nothing new"
         yield requests.finding(
             f"{key.relationship} is loaded ({key.how}), {what}, and nothing read it in {watched}"
             " requests that were watched.",

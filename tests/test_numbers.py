@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unslow.report.numbers import (
+from unslow.numbers import (
     average,
     bare_milliseconds,
     counted,
@@ -11,6 +11,7 @@ from unslow.report.numbers import (
     number,
     percent,
     size,
+    times,
 )
 
 AMOUNTS = st.floats(min_value=0, max_value=1e7, allow_nan=False)
@@ -101,6 +102,11 @@ def test_bytes_go_in_steps_of_a_thousand(bytes_count: int, text: str) -> None:
 def test_one_thing_is_singular_and_every_other_count_plural() -> None:
     assert ["0 routes", "1 route", "2,000 routes"] == [counted(n, "route") for n in (0, 1, 2000)]
     assert "2 processes" == counted(2, "process", "processes")
+    assert ["1 row", "2.8 rows", "0.5 rows"] == [counted(n, "row") for n in (1.0, 2.8, 0.5)]
+
+
+def test_what_is_done_once_is_said_without_a_number() -> None:
+    assert ["once", "2 times", "2.8 times"] == [times(count) for count in (1.0, 2, 2.8)]
 
 
 @pytest.mark.parametrize(
@@ -118,3 +124,7 @@ def test_a_share_is_in_whole_percent_and_nothing_is_only_said_of_nothing(
     part: float, whole: float, text: str
 ) -> None:
     assert text == percent(part, whole)
+
+
+def test_a_share_may_be_given_as_one_number() -> None:
+    assert "25 %" == percent(0.25)

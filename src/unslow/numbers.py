@@ -56,9 +56,16 @@ def size(bytes_count: float) -> str:
     return f"{scaled:.0f} B" if unit == "B" else f"{number(scaled)} {unit}"
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with its word: `1 request`, `2,000 requests`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def counted(count: float, one: str, many: str = "") -> str:
+    """A count, or the mean of counts, with its word: `1 request`, `2,000 requests`, `2.8 rows`."""
+    text = average(count)
+    return f"{text} {one if text == '1' else many or one + 's'}"
+
+
+def times(count: float) -> str:
+    """How often something was done, as a mean: `once`, `2.8 times`."""
+    text = average(count)
+    return "once" if text == "1" else f"{text} times"
 
 
 def average(count: float) -> str:
@@ -66,7 +73,7 @@ def average(count: float) -> str:
     return f"{round(count):,}" if abs(count - round(count)) < 0.005 else number(count)
 
 
-def percent(part: float, whole: float) -> str:
+def percent(part: float, whole: float = 1.0) -> str:
     """A share in whole percent: `62 %`."""
     if whole <= 0 or part <= 0:
         return "0 %"
