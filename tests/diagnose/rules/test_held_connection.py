@@ -57,7 +57,7 @@ def test_it_says_how_long_it_is_held_and_for_what() -> None:
         f"A connection of {POOL} is held for 55.0 ms a request, 50.0 ms of it in `remote`."
     )
     assert {"pool": POOL, "held_ms": 55.0, "idle_ms": 50.0} == finding.evidence
-    assert POOL == finding.shape
+    assert finding.shape == "asyncpg"
 
 
 def test_what_could_be_saved_is_the_wait_and_it_is_others_who_save_it() -> None:

@@ -64,7 +64,7 @@ def test_it_says_who_waited_how_long_for_what() -> None:
     assert f"4 of 5 requests waited for {POOL}, 24.0 ms on average." == finding.says
     assert (POOL, 4) == (finding.evidence["pool"], finding.evidence["requests_waited"])
     assert 120 / 170 == pytest.approx(finding.evidence["share"])
-    assert POOL == finding.shape
+    assert finding.shape == "asyncpg"
 
 
 def test_it_names_who_held_the_connections() -> None:
@@ -108,7 +108,7 @@ def test_each_pool_is_judged_by_itself() -> None:
     for pool, ms in ((POOL, 20), ("redis pool", 15)):
         story.waits(POOL_WAIT, ms, pool, LINE)
 
-    assert [POOL, "redis pool"] == [one.shape for one in in_crowd(*[story.trace()] * 3)]
+    assert [POOL, "redis pool"] == [one.evidence["pool"] for one in in_crowd(*[story.trace()] * 3)]
 
 
 def test_two_requests_that_waited_are_too_few() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from ...model.finding import Finding
 from ...model.trace import Place
+from ..addresses import steady
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import RemoteCall, Requests
 
@@ -52,7 +53,7 @@ def client_per_request(requests: Requests, threshold: float) -> Iterator[Finding
             f"{len(alone)} of {len(asked)} requests called {host} with a client that no other"
             " request used.",
             place,
-            shape=host,
+            shape=steady(host),
             evidence={"host": host, "clients": len(alone), "requests": len(asked)},
         )
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 from ...model.finding import Finding
 from ...numbers import milliseconds
+from ..addresses import driver_of
 from ..opened import opened, pooled
 from ..rule import Threshold, rule, swept
 from ..views import Requests
@@ -39,6 +40,6 @@ def connection_per_request(requests: Requests, threshold: float) -> Iterator[Fin
         f" {milliseconds(ms)} a request.",
         own[-1].place,
         could_save_ms=ms,
-        shape=own[-1].name,
+        shape=driver_of(own[-1].name),
         evidence={"requests": count, "of": seen.requests_count, "connect_ms": ms},
     )

@@ -26,6 +26,7 @@ from ...model.trace import (
     Place,
 )
 from ...numbers import milliseconds
+from ..addresses import driver_of
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
@@ -73,7 +74,7 @@ def held_connection(requests: Requests, threshold: float) -> Iterator[Finding | 
             could_save_ms=mean_ms,
             saves_for=OTHERS,
             touched=where,
-            shape=pool,
+            shape=driver_of(pool),
             evidence={"pool": pool, "held_ms": held[key] / len(requests), "idle_ms": mean_ms},
         )
 

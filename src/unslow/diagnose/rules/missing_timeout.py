@@ -16,6 +16,7 @@ from typing import Final
 
 from ...model.finding import Finding
 from ...model.trace import Place
+from ..addresses import steady
 from ..rule import Nearly, Threshold, rule
 from ..sources import Sources
 from ..views import RemoteCall, Requests
@@ -49,7 +50,7 @@ def missing_timeout(requests: Requests, threshold: float) -> Iterator[Finding | 
         yield requests.finding(
             f"The answer of {host} is waited for without end.",
             endless[0].place,
-            shape=host,
+            shape=steady(host),
             evidence={"host": host, "calls": len(endless)},
         )
 

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ...model.finding import Finding
+from ..addresses import driver_of
 from ..opened import Opening, opened, pooled
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Requests
@@ -46,7 +47,7 @@ def pool_settings(requests: Requests, threshold: float) -> Iterator[Finding | Ne
         f" by {again[-1].name}.",
         again[-1].place,
         could_save_ms=ms,
-        shape=again[-1].name,
+        shape=driver_of(again[-1].name),
         evidence={"opened": len(again), "requests": seen.requests_count, "connect_ms": ms},
     )
 

@@ -20,6 +20,7 @@ from ...model.finding import Finding
 from ...model.report import Holder
 from ...model.trace import LOOP_BUSY, POOL_WAIT, Place
 from ...numbers import milliseconds, percent
+from ..addresses import driver_of
 from ..occupied import Interval, occupied_share
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
@@ -87,7 +88,7 @@ def pool_wait(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
             place,
             could_save_ms=ms / len(requests),
             touched=None if holder is None else holder.place,
-            shape=pool,
+            shape=driver_of(pool),
             evidence={
                 "pool": pool,
                 "requests_waited": waited[pool],

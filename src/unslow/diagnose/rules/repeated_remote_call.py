@@ -18,6 +18,7 @@ from itertools import pairwise
 from ...model.finding import Finding
 from ...model.trace import BLOCKING, UNEXPLAINED, Place
 from ...numbers import times
+from ..addresses import steady
 from ..rule import Nearly, Threshold, rule, swept
 from ..views import RemoteCall, Request, Requests
 
@@ -55,7 +56,7 @@ def repeated_remote_call(requests: Requests, threshold: float) -> Iterator[Findi
             f"{host} is called {times(count)} a request, one call after the other.",
             place,
             could_save_ms=saved / len(requests),
-            shape=host,
+            shape=steady(host),
             evidence={"host": host, "calls": round(count, 1)},
         )
 

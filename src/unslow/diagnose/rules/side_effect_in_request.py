@@ -19,6 +19,7 @@ from typing import Final
 from ...model.finding import Finding
 from ...model.trace import Place
 from ...numbers import milliseconds
+from ..addresses import steady
 from ..rule import Threshold, rule, swept
 from ..sources import Sources
 from ..views import RemoteCall, Requests, is_write
@@ -69,7 +70,7 @@ def _calls(requests: Requests, threshold: float) -> Iterator[Finding]:
             f"{done} before the response: {milliseconds(ms)}.",
             max(lines, key=lambda line: lines[line]),
             could_save_ms=ms,
-            shape=host,
+            shape=steady(host),
             evidence={
                 "host": host,
                 "kind": "mail" if is_mail else "call",
