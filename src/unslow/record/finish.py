@@ -117,6 +117,7 @@ def _statement(
     facts = facts_of(statement.text)
     place = resolve(statement.place)
     values = values_of(statement) if is_repeated else ()
+    value_key = key_of(values)
     is_lazy = relationship is not None and key is not None
     return (
         facts.shape,
@@ -129,8 +130,9 @@ def _statement(
         statement.executions_count,
         repr(parameters) if with_values and parameters is not None else None,
         field_read(trace.returned, relationship) if is_lazy and place is None else None,
-        keyed(key_of(values)) if is_repeated and statement.executions_count == 1 else "",
-        is_batch(values),
+        keyed(value_key) if is_repeated and statement.executions_count == 1 else "",
+        # Simple values are their own key, and no lists.
+        value_key is not values and is_batch(values),
         keyed(statement.stack) if statement.stack else "",
         facts.literals_key,
         None if facts.offset is None else _skipped(facts.offset, parameters),
