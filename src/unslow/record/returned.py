@@ -34,8 +34,10 @@ def _items(value: Any) -> Any:
     """The list that a value is or holds, the longest one; None for a single thing."""
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return value
-    inner: Mapping[str, Any] = value if isinstance(value, dict) else {}
-    if _kind(value) == "model":
+    inner: Mapping[str, Any] = {}
+    if isinstance(value, dict):
+        inner = value
+    elif _kind(value) == "model":
         inner = vars(value)
     lists = [one for one in inner.values() if isinstance(one, list | tuple)]
     return max(lists, key=len, default=None)
@@ -43,6 +45,9 @@ def _items(value: Any) -> Any:
 
 def _kind(value: Any) -> str:
     kind = type(value)
+    if kind is dict:
+        # The most frequent one; what is not there takes the longest to look for.
+        return "dict"
     if hasattr(kind, "__mapper__"):
         return "entity"
     if hasattr(kind, "__pydantic_fields__"):
