@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Any, Final
+from uuid import UUID
 
 from ..current import OpenStatement, OpenTrace
 
@@ -23,7 +24,11 @@ _LEAST_SHARE: Final = 0.8
 _MOST_MISSES: Final = 2
 """Pages follow one another from the first on; an empty one ends them."""
 _LISTS: Final = (list, tuple, set, frozenset)
+_SEQUENCES: Final = (list, tuple)
+_KEYS: Final = frozenset({int, str, bytes, UUID})
+"""What keys are by far most often."""
 _SIMPLE: Final = frozenset({int, str, bytes, float, bool, type(None)})
+_NO_KEYS: Final = (bool, dict, set)
 _LONGEST_BATCH: Final = 20
 """Of a list so many values count: with more it is a batch in any case."""
 
@@ -146,10 +151,12 @@ def _plain(values: Iterable[Any]) -> set[Any]:
     """Those values that may be a key: texts, numbers, UUIDs; no flag, and nothing empty."""
     found: set[Any] = set()
     for value in values:
-        if isinstance(value, list | tuple):
+        if value.__class__ in _KEYS:
+            found.add(value)
+        elif isinstance(value, _SEQUENCES):
             # `= ANY($1)` with one key is a look-up of one key.
             found |= _plain(value) if len(value) == 1 else set()
-        elif value is not None and not isinstance(value, bool | dict | set):
+        elif value is not None and not isinstance(value, _NO_KEYS):
             try:
                 found.add(value)
             except (TypeError, ValueError):

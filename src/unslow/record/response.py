@@ -13,6 +13,9 @@ _NO_CACHE: Final = (b"no-store", b"no-cache")
 _PERSONAL: Final = frozenset({b"authorization", b"cookie", b"x-api-key"})
 _ENCODINGS: Final = (b"gzip", b"br", b"zstd", b"deflate")
 
+_content_by_header: dict[bytes, str] = {}
+_CONTENTS_KEPT: Final = 200
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -32,7 +35,7 @@ def response_of(
     for name, value in headers:
         # In this order: most responses have a length and a type, and nothing else.
         if name == b"content-type":
-            content = value.partition(b";")[0].decode("latin-1")[:_LONGEST_TYPE].lower()
+            content = _content_by_header.get(value) or _content_of(value)
         elif name == b"content-encoding":
             is_compressed = value != b"identity"
         elif name in _VALIDATORS:
@@ -46,3 +49,11 @@ def response_of(
     has_query = bool(scope.get("query_string"))
     digest = "" if body_sum is None else keyed(body_sum)
     return content, is_compressed, accepts, has_validator, is_personal, has_query, digest
+
+
+def _content_of(header: bytes) -> str:
+    content = header.partition(b";")[0].decode("latin-1")[:_LONGEST_TYPE].lower()
+    if len(_content_by_header) >= _CONTENTS_KEPT:
+        _content_by_header.clear()
+    _content_by_header[header] = content
+    return content

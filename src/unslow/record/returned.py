@@ -13,6 +13,7 @@ from .place import PackedPlace
 
 _FIELDS_KEPT: Final = 2_000
 _DEEPEST: Final = 8
+_LISTS: Final = (list, tuple)
 
 Note = tuple[Any, Any, bool]
 """The value, the field that validates it, and whether pydantic-core makes the bytes."""
@@ -32,15 +33,18 @@ def returned_of(note: Note | None) -> tuple[str, int, bool, bool, bool] | None:
 
 def _items(value: Any) -> Any:
     """The list that a value is or holds, the longest one; None for a single thing."""
-    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+    if isinstance(value, _LISTS) and not hasattr(value, "_fields"):
         return value
     inner: Mapping[str, Any] = {}
     if isinstance(value, dict):
         inner = value
     elif _kind(value) == "model":
         inner = vars(value)
-    lists = [one for one in inner.values() if isinstance(one, list | tuple)]
-    return max(lists, key=len, default=None)
+    longest: Any = None
+    for one in inner.values():
+        if isinstance(one, _LISTS) and (longest is None or len(one) > len(longest)):
+            longest = one
+    return longest
 
 
 def _kind(value: Any) -> str:
