@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from ..model.trace import CONNECT, Place
+from ..model.trace import CLOSED, CONNECT, GIVEN_BACK, PINGED, Place
 from .views import Request, Requests
 
 
@@ -50,7 +50,7 @@ def _of(request: Request) -> list[Opening]:
         ms = (one.end_ns - one.start_ns) / 1e6
         if isinstance(one.what, str):
             found.append(Opening(request, one.what, 0, False, one.place, ms))
-        elif isinstance(one.what, tuple):
+        elif isinstance(one.what, tuple) and one.what not in (PINGED, GIVEN_BACK, CLOSED):
             name, number, is_again = one.what[:3]
             found.append(Opening(request, name, number, is_again, one.place, ms))
     return found

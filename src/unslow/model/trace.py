@@ -62,10 +62,16 @@ RUNS: Final = frozenset(range(OWN_CODE, PROBE + 1))
 What = str | int | tuple[Any, ...] | None
 """What a slice is about: a pool, a server, a called function; in `sql`, `rows` and `hydration` the
 index of the statement. In `connect` the pool or server where a connection is opened, for SQLAlchemy
-with a number of the pool and whether it is opened again in its place; None where a connection is
-pinged, reset or closed. In `remote` the host, the number of the pool that keeps the connections,
-and whether a timeout bounds the wait for the answer; then True where the slice only goes on reading
-an answer, else False and the lines, as tuples, that called the slice's own."""
+with a number of the pool and whether it is opened again in its place; else one of the three below.
+In `remote` the host, the number of the pool that keeps the connections, and whether a timeout
+bounds the wait for the answer; then True where the slice only goes on reading an answer, else False
+and the lines, as tuples, that called the slice's own."""
+
+PINGED: Final = ("connections pinged",)
+GIVEN_BACK: Final = ("connections given back",)
+"""Reset included."""
+CLOSED: Final = ("connections closed",)
+"""What a `connect` slice is about where no connection is opened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "probe": "unslow itself",
     "sql": "a statement was with the driver and the database",
     "rows": "further rows were fetched",
-    "connect": "a connection was opened, pinged or reset",
+    "connect": "a connection was opened, pinged, reset or closed",
     "pool-wait": "no connection of the pool was free",
     "cache": "Redis was waited for",
     "remote": "another service was waited for",

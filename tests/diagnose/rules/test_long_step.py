@@ -77,7 +77,18 @@ def test_it_says_how_long_a_step_is_and_could_save_what_a_request_has_of_them() 
     assert pytest.approx(50) == finding.could_save_ms
 
 
-def test_half_of_the_requests_have_to_have_one() -> None:
+@pytest.mark.parametrize(("long", "every"), [(3, 6), (3, 12), (3, 15), (4, 20)])
+def test_three_requests_and_a_fifth_of_them_are_enough(long: int, every: int) -> None:
+    finding = only(found(long_step, *[computing(30)] * long, *[computing(2)] * (every - long)))
+
+    assert finding.says.endswith(f"the event loop up, in {long} of {every} requests.")
+    assert pytest.approx(30 * long / every) == finding.could_save_ms
+    assert [Nearly("own code held the loop for 30.0 ms in a step")] == judged(
+        long_step, *[computing(30)] * (long - 1), *[computing(2)] * (every - long + 1)
+    )
+
+
+def test_half_of_a_few_requests_have_to_have_one() -> None:
     finding = only(found(long_step, computing(30), computing(2)))
 
     assert "Own code runs for 30.0 ms" in finding.says

@@ -10,7 +10,7 @@ from unslow.diagnose.rule import Nearly
 from unslow.diagnose.rules.pool_settings import pool_settings
 from unslow.diagnose.views import Requests
 from unslow.model.finding import Finding
-from unslow.model.trace import Trace
+from unslow.model.trace import CLOSED, GIVEN_BACK, PINGED, Trace
 
 SMALL = "postgresql+psycopg 127.0.0.1:5432/shop pool 1+20"
 SERVER = "asyncpg 127.0.0.1:5432/shop"
@@ -108,6 +108,13 @@ def test_a_pool_of_a_driver_is_known_by_what_is_held() -> None:
 
 def test_what_the_first_requests_open_warms_the_pools() -> None:
     assert [] == judged(pool_settings, *[opening(again=False)] * 5, *[warm()] * 5)
+
+
+@pytest.mark.parametrize("what", [PINGED, GIVEN_BACK, CLOSED])
+def test_what_else_is_done_with_connections_opens_none(what: tuple[str]) -> None:
+    busy = Story().connects(what).sends(listing(1)).trace()
+
+    assert [] == judged(pool_settings, *[busy] * 8)
 
 
 def test_a_single_request_tells_nothing() -> None:

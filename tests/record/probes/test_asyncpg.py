@@ -18,7 +18,7 @@ from asyncpg import connect_utils, connection, cursor, pool, protocol
 from tests.record.probes.conftest import Bench
 from unslow.current import LANE, Lane, OpenStatement, OpenTrace, clock
 from unslow.model.codec import trace_of
-from unslow.model.trace import CONNECT, POOL_WAIT, ROWS, SQL
+from unslow.model.trace import CLOSED, CONNECT, GIVEN_BACK, POOL_WAIT, ROWS, SQL
 from unslow.record.catalogue import PROBES
 from unslow.record.finish import finished
 from unslow.record.place import resolve
@@ -317,7 +317,7 @@ def test_opening_and_closing_a_connection_is_connect(
 
     address = urlsplit(database_url)
     name = f"asyncpg {address.hostname}:{address.port}{address.path}"
-    assert [(CONNECT, name), (CONNECT, None), (CONNECT, None)] == slices(trace)
+    assert [(CONNECT, name), (CONNECT, GIVEN_BACK), (CONNECT, CLOSED)] == slices(trace)
     assert [] == trace.statements
 
 
@@ -368,7 +368,7 @@ def test_a_pool_records_wait_hold_and_reset(bench: Bench, database_url: str, run
     name = f"asyncpg {address.hostname}:{address.port}{address.path}"
     assert sum(lasted_ms(trace, POOL_WAIT)) < 5
     # Before and behind the task that asyncpg makes for it, and in there the reset.
-    assert [(CONNECT, None)] * 3 == slices(trace, CONNECT)
+    assert [(CONNECT, GIVEN_BACK)] * 3 == slices(trace, CONNECT)
     assert [2, 1] == [sum(one[2] == CONNECT for one in lane.slices) for lane in trace.lanes]
     ((held, start, end, place),) = trace.holds
     assert f"{name} pool 1-2" == held

@@ -20,7 +20,7 @@ from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import milliseconds, slices_of
 from unslow.current import LANE, Lane, OpenTrace, clock
 from unslow.model.codec import trace_of
-from unslow.model.trace import CONNECT, POOL_WAIT, ROWS, SQL
+from unslow.model.trace import CONNECT, GIVEN_BACK, POOL_WAIT, ROWS, SQL
 from unslow.record.catalogue import PROBES
 from unslow.record.finish import finished
 from unslow.record.place import resolve
@@ -534,7 +534,7 @@ def test_a_connection_left_in_a_transaction_is_reset_as_connect(side: Side) -> N
     trace = asyncio.run(main())
 
     assert {"BEGIN", "SELECT 1"} == set(texts(trace))
-    assert [(CONNECT, None)] == what(trace, CONNECT)
+    assert [(CONNECT, GIVEN_BACK)] == what(trace, CONNECT)
 
 
 @pytest.mark.skipif(

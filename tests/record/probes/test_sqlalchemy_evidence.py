@@ -417,7 +417,8 @@ def test_what_statements_take_is_what_the_receipt_says_of_their_segments(blog: B
 def openings(trace: OpenTrace) -> list[tuple[str, int, bool]]:
     """The connections that were opened, by what is said of each."""
     slices = [one for lane in trace_of(finished(trace)).lanes for one in lane.slices]
-    return [one.what for one in slices if one.segment == CONNECT and isinstance(one.what, tuple)]
+    whats = [one.what for one in slices if one.segment == CONNECT]
+    return [what for what in whats if isinstance(what, tuple) and len(what) == 3]
 
 
 class Engines:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool, SingletonThreadPool, StaticPool
 from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import everything_in, milliseconds, slices_of
 from unslow.current import LANE, OpenTrace
-from unslow.model.trace import CONNECT, POOL_WAIT, SQL
+from unslow.model.trace import CLOSED, CONNECT, GIVEN_BACK, PINGED, POOL_WAIT, SQL
 from unslow.record.place import resolve
 
 HELD_MS = 50
@@ -175,7 +175,7 @@ def test_a_ping_before_use_is_connect(bench: Bench, address: str) -> None:
     trace = bench.run(asks(engine))
     engine.dispose()
 
-    assert len(slices_of(trace, CONNECT)) == 1
+    assert [one[3] for one in slices_of(trace, CONNECT)] == [PINGED]
     assert [one.text for one in trace.statements] == ["SELECT 1", "ROLLBACK"]
 
 
@@ -189,9 +189,29 @@ def test_what_undoes_a_connection_that_is_given_back_is_connect(
 
     trace = bench.run(work)
 
-    assert len(slices_of(trace, CONNECT)) == 1
+    assert [one[3] for one in slices_of(trace, CONNECT)] == [GIVEN_BACK]
     assert [one.text for one in trace.statements] == []
     assert trace.holds[0][2] > trace.holds[0][1]
+
+
+@pytest.mark.parametrize("is_in_transaction", [True, False])
+def test_what_the_pool_has_no_room_for_is_closed_on_its_way_back(
+    bench: Bench, address: str, is_in_transaction: bool
+) -> None:
+    engine = create_engine(f"postgresql+psycopg:{address}", pool_size=1, max_overflow=1)
+    first = engine.raw_connection()
+
+    def work() -> None:
+        second: Any = engine.connect() if is_in_transaction else engine.raw_connection()
+        if is_in_transaction:
+            second.execute(text("SELECT 1"))
+        first.close()
+        second.close()
+
+    trace = bench.run(work)
+    engine.dispose()
+
+    assert [one[3] for one in slices_of(trace, CONNECT)][1:] == [GIVEN_BACK, CLOSED]
 
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
@@ -203,6 +223,7 @@ def test_without_a_pool_each_request_opens_and_closes_a_connection(
     opened, closed = slices_of(trace, CONNECT)
     assert nested(opened, slices_of(trace, POOL_WAIT)[0])
     assert closed[0] >= opened[1]
+    assert closed[3] == CLOSED
     assert trace.holds[0][0].endswith(" NullPool")
 
 

@@ -21,6 +21,9 @@ from ..rule import Nearly, Threshold, rule, swept
 from ..views import Request, Requests
 
 _LEAST_SHARE: Final = 0.5
+_FEWEST_REQUESTS: Final = 3
+_LEAST_OF_REQUESTS: Final = 0.2
+"""What only some ids lead to counts as well; a first import or a busy machine does not."""
 
 
 @rule(
@@ -41,7 +44,7 @@ def long_step(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
     for found in steps.values():
         long = [one for one in found if one[1] >= threshold]
         requests_count = len({number for number, _, _ in long})
-        if requests_count * 2 < len(looked_at):
+        if requests_count < _needed(len(looked_at)):
             longest = max(ms for _, ms, _ in found)
             yield Nearly(f"own code held the loop for {milliseconds(longest)} in a step")
             continue
@@ -50,14 +53,22 @@ def long_step(requests: Requests, threshold: float) -> Iterator[Finding | Nearly
             places[place] += ms
         whole_ms = sum(places.values())
         step_ms = whole_ms / len(long)
+        often = f", in {requests_count} of {len(looked_at)} requests"
         yield requests.finding(
-            f"Own code runs for {milliseconds(step_ms)} without giving the event loop up.",
+            f"Own code runs for {milliseconds(step_ms)} without giving the event loop up"
+            f"{'' if requests_count == len(looked_at) else often}.",
             max(places, key=lambda one: places[one]),
             could_save_ms=whole_ms / len(looked_at),
             saves_for=OTHERS,
             others_waited_ms=requests.others_waited_ms(SEGMENTS[OWN_CODE]),
             evidence={"step_ms": step_ms, "requests": requests_count},
         )
+
+
+def _needed(requests_count: int) -> float:
+    """In how many requests it has to happen: in half of a few, in a fifth of more."""
+    few = min(requests_count / 2, _FEWEST_REQUESTS)
+    return max(few, _LEAST_OF_REQUESTS * requests_count)
 
 
 def _steps(request: Request, least_ms: float) -> Iterator[tuple[float, Place | None]]:

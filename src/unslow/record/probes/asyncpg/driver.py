@@ -11,12 +11,12 @@ where it leaves, at the protocol, so that nothing is seen twice and nothing is m
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ....current import LANE, Lane, OpenStatement, clock
-from ....model.trace import CONNECT, ROWS, SQL
+from ....model.trace import CLOSED, CONNECT, GIVEN_BACK, ROWS, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation, require
@@ -82,8 +82,8 @@ def install(installation: Installation) -> None:
     replace(connection.Connection, "_execute", driver.whole_call)
     replace(connection.Connection, "_executemany", driver.whole_call_of_many)
     replace(connection.Connection, "_get_statement", driver.preparing)
-    for name in ("reset", "close"):
-        replace(connection.Connection, name, driver.housekeeping)
+    for name, what in (("reset", GIVEN_BACK), ("close", CLOSED)):
+        replace(connection.Connection, name, partial(driver.housekeeping, what))
     for name in ("query", "copy_in", "copy_out"):
         replace(protocol.Protocol, name, driver.message_with_text)
     for name in ("bind", "bind_execute_many"):
@@ -264,7 +264,7 @@ class _Driver:
 
         return _recorded(original, call)
 
-    def housekeeping(self, original: Call) -> Call:
+    def housekeeping(self, what: tuple[str], original: Call) -> Call:
         async def call(lane: Lane, connection: Any, **options: Any) -> Any:
             lane.inside_sql += 1
             start = clock()
@@ -273,7 +273,7 @@ class _Driver:
             finally:
                 lane.inside_sql -= 1
                 self._arrived(lane, connection._protocol, start)
-                lane.add(CONNECT, start, clock())
+                lane.add(CONNECT, start, clock(), what)
 
         return _recorded(original, call)
 

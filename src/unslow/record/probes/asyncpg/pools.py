@@ -8,7 +8,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ....current import LANE, Lane, clock
-from ....model.trace import CONNECT, POOL_WAIT
+from ....model.trace import CONNECT, GIVEN_BACK, POOL_WAIT
 from ...place import caller_place
 from ...probe import Installation, require
 from .driver import name_of
@@ -120,9 +120,9 @@ class _Pools:
             resumed_ns = lane.step_start_ns
             if resumed_ns > start_ns:
                 suspended_ns = _end_of_step(lane, start_ns)
-                lane.add(CONNECT, start_ns, suspended_ns, None, place)
+                lane.add(CONNECT, start_ns, suspended_ns, GIVEN_BACK, place)
                 start_ns = resumed_ns
-            lane.add(CONNECT, start_ns, end_ns, None, place)
+            lane.add(CONNECT, start_ns, end_ns, GIVEN_BACK, place)
         except Exception as error:
             self._broke(error)
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ....current import LANE, Lane, clock
-from ....model.trace import CONNECT, POOL_WAIT
+from ....model.trace import CONNECT, GIVEN_BACK, POOL_WAIT
 from ...place import caller_place
 from ...probe import Installation, require
 from .driver import DRIVER, name_of
@@ -171,7 +171,7 @@ class _Pools:
         end_ns = clock()
         try:
             if _waited(lane, start_ns, end_ns):
-                lane.add(CONNECT, start_ns, end_ns, None, caller_place())
+                lane.add(CONNECT, start_ns, end_ns, GIVEN_BACK, caller_place())
         except Exception as error:
             self._broke(error)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from ....current import LANE, clock
-from ....model.trace import CONNECT, POOL_WAIT
+from ....model.trace import CLOSED, CONNECT, GIVEN_BACK, POOL_WAIT
 from ...place import caller_place
 from ...probe import Installation
 from . import private
@@ -129,6 +129,7 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
             finally:
                 if hold is not None:
                     hold[2] = clock()
+        record = getattr(self, "_connection_record", self)
         lane.inside_sql += 1
         start = clock()
         try:
@@ -136,7 +137,9 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             end = clock()
             lane.inside_sql -= 1
-            lane.add(CONNECT, start, end)
+            # Overflow is closed when it comes back.
+            is_closed = getattr(record, "dbapi_connection", record) is None
+            lane.add(CONNECT, start, end, CLOSED if is_closed else GIVEN_BACK)
             if hold is not None:
                 hold[2] = end
 

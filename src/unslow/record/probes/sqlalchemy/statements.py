@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, Final
 
 from ....current import LANE, Lane, OpenStatement, clock
-from ....model.trace import CONNECT, SQL
+from ....model.trace import CLOSED, CONNECT, PINGED, SQL
 from ...arrival import LEAST_WAIT_NS, note_arrival
 from ...place import caller_place
 from ...probe import Installation
@@ -40,9 +40,9 @@ class Dialects:
             "do_execute_no_params": _execute_no_params(installation),
             "do_commit": _end(installation, "COMMIT"),
             "do_rollback": _end(installation, "ROLLBACK"),
-            "do_ping": _connection_work,
-            "do_close": _connection_work,
-            "do_terminate": _connection_work,
+            "do_ping": _connection_work(PINGED),
+            "do_close": _connection_work(CLOSED),
+            "do_terminate": _connection_work(CLOSED),
         }
         self._adopted: set[type] = set()
         self._adopting = Lock()
@@ -253,18 +253,21 @@ def _note_arrival(lane: Lane, start_ns: int, connection: Any) -> None:
         note_arrival(lane, driver_connection.fileno(), start_ns)
 
 
-def _connection_work(original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def work(self: Any, dbapi_connection: Any) -> Any:
-        lane = LANE.get()
-        if lane is None or lane.inside_sql:
-            return original(self, dbapi_connection)
-        lane.inside_sql += 1
-        start = clock()
-        try:
-            return original(self, dbapi_connection)
-        finally:
-            lane.add(CONNECT, start, clock())
-            lane.inside_sql -= 1
+def _connection_work(what: tuple[str]) -> Make:
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(original)
+        def work(self: Any, dbapi_connection: Any) -> Any:
+            lane = LANE.get()
+            if lane is None or lane.inside_sql:
+                return original(self, dbapi_connection)
+            lane.inside_sql += 1
+            start = clock()
+            try:
+                return original(self, dbapi_connection)
+            finally:
+                lane.add(CONNECT, start, clock(), what)
+                lane.inside_sql -= 1
 
-    return work
+        return work
+
+    return make
