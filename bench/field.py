@@ -23,7 +23,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -41,6 +40,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from unslow.cli.app_process import free_port
 from unslow.doctor import report_of_store
 from unslow.model.report import Endpoint, Report
 from unslow.postgres.server import embedded_server
@@ -324,7 +324,7 @@ def try_app(
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             url = stack.enter_context(new_database(server_url)) if app.wants_database else ""
-            site = Site(programs, folder, free_port(), url)
+            site = Site(programs, folder, free_port("127.0.0.1"), url)
             visits.append(start_and_visit(app, way, words, site, rounds=rounds, users=users))
             shutil.move(folder / "log", keep / f"{app.name}-{way}-{kind}.log")
     plain, recorded = visits
@@ -360,13 +360,6 @@ def what_is_wrong(
 def name_of(endpoint: Endpoint) -> str:
     """`METHOD /route`."""
     return f"{endpoint.method} {endpoint.route}"
-
-
-def free_port() -> int:
-    """A port of this machine that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def say(sentence: str) -> None:

@@ -23,11 +23,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from unslow.cli.app_process import free_port
+
 from .field import (
     FieldError,
     database_server,
     environment_of,
-    free_port,
     new_database,
     programs_of,
     say,
@@ -79,13 +80,13 @@ def try_app(app: App, checking: Checking, cache: Path, keep: Path, server_url: s
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with new_database(server_url) if app.wants_database else nullcontext("") as url:
-        site = Site(programs, folder, free_port(), url)
+        site = Site(programs, folder, free_port("127.0.0.1"), url)
         say(f"{app.name}: filling")
         user = replace(app, visit=checking.fill, ways={"one process": checking.command})
         rounds = checking.fills_count
         filled = start_and_visit(user, "one process", (), site, rounds=rounds, users=0)
         say(f"{app.name}: checking")
-        report = check(app, checking, replace(site, port=free_port()))
+        report = check(app, checking, replace(site, port=free_port("127.0.0.1")))
     return Result(app, len(filled.answers), report)
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Final
 
+from unslow.cli.app_process import free_port
+
 from .app import App, Checking, Site, Visitor
 
 _TRACES_COUNT: Final = 60
@@ -21,7 +23,7 @@ def _environment(site: Site) -> Mapping[str, str]:
         "PHOENIX_WORKING_DIR": str(site.folder / "work"),
         "PHOENIX_HOST": "127.0.0.1",
         "PHOENIX_PORT": str(site.port),
-        "PHOENIX_GRPC_PORT": str(site.port + 1),
+        "PHOENIX_GRPC_PORT": str(free_port("127.0.0.1")),
         "PHOENIX_TELEMETRY_ENABLED": "false",
     }
 

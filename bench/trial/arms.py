@@ -15,7 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from bench.field import free_port, say
+from bench.field import say
+from unslow.cli.app_process import free_port
 
 from .cases import Case, case_of_path
 from .served import ROOT, TrialError, serve_and_ask
@@ -76,7 +77,7 @@ def try_unslow(run: Run, options: Sequence[str]) -> tuple[Tool, Mapping[str, Mea
     requests = run.folder / "trial.http"
     requests.write_text(_request_file(run), encoding="utf-8")
     done = subprocess.run(
-        unslow_command(free_port(), run, requests, options),
+        unslow_command(free_port("127.0.0.1"), run, requests, options),
         cwd=ROOT,
         env={**os.environ, "TRIAL_DATABASE_URL": run.database_url},
         stdin=subprocess.DEVNULL,
@@ -143,7 +144,7 @@ def try_queryspy(run: Run, cache: Path) -> Tool:
         TrialError: it could not be installed or run, or did not report each request.
     """
     python = peer_environment(cache)
-    port, reports = free_port(), run.folder / "reports"
+    port, reports = free_port("127.0.0.1"), run.folder / "reports"
     reports.touch()
     serve_and_ask(
         [str(python), "-m", "uvicorn", "--port", str(port), "bench.trial.under_queryspy:app"],
