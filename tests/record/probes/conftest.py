@@ -83,6 +83,18 @@ def breaking_bench() -> Iterator[Bench]:
     unwatch_all()
 
 
+@pytest.fixture(autouse=True)
+def calm_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body that is there is read at once, also on a busy machine; most of the stub's are."""
+    monkeypatch.setattr("unslow.record.remote._SHORTEST_READ_NS", 5_000_000)
+
+
+@pytest.fixture
+def every_read(calm_reads: None, monkeypatch: pytest.MonkeyPatch) -> None:  # before
+    """Each read of a body is a wait, however short."""
+    monkeypatch.setattr("unslow.record.remote._SHORTEST_READ_NS", 0)
+
+
 @pytest.fixture(scope="session")
 def stub() -> Iterator[Stub]:
     """A real HTTP server on this machine that answers late, slowly, or not at all."""

@@ -123,6 +123,7 @@ def test_the_parts_of_a_body_are_remote_and_what_the_caller_does_between_them_is
     assert 1 == len({one[3][:3] for one in slices})
 
 
+@pytest.mark.usefixtures("every_read")
 def test_a_large_body_is_remote_until_its_last_part(probed: Bench, stub: Stub) -> None:
     async def work() -> None:
         async with (

@@ -141,6 +141,7 @@ def test_the_parts_of_an_async_stream_are_remote_and_the_time_between_them_is_no
     assert own.is_outside(slices)
 
 
+@pytest.mark.usefixtures("every_read")
 def test_a_large_body_is_remote_until_its_last_part(probed: Bench, client: Any, stub: Stub) -> None:
     trace = probed.run(lambda: client.get(stub.url("/sized/50/2")).raise_for_status())
 

@@ -147,6 +147,7 @@ def test_the_parts_of_a_stream_are_remote_and_what_the_caller_does_between_them_
     assert own.is_outside(slices)
 
 
+@pytest.mark.usefixtures("every_read")
 def test_a_large_body_is_remote_until_its_last_part(
     probed: Bench, session: requests.Session, stub: Stub
 ) -> None:
