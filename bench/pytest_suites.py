@@ -33,6 +33,7 @@ from .suites import (
     Suite,
     SuiteError,
     Wants,
+    before_and_after,
     differences,
     install,
     run,
@@ -101,9 +102,7 @@ def show(result: Result) -> None:
         if one.place is not None:
             print(f"    at {one.place.path}:{one.place.line} {one.place.function}  {one.code}")
     for name in result.differing:
-        before, after = (
-            one.outcomes.get(name, "not run") for one in (result.plain, result.recorded)
-        )
+        before, after = before_and_after(name, result.plain, result.recorded)
         print(f"  WRONG: {name}: {before}, with --unslow {after}")
 
 

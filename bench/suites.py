@@ -516,6 +516,11 @@ def server_of(suite: Suite, stack: ExitStack) -> str:
     return url
 
 
+def before_and_after(name: str, *runs: Run) -> tuple[str, ...]:
+    """What came of one test in each run."""
+    return tuple(one.outcomes.get(name, "not run") for one in runs)
+
+
 def differences(one: Run, other: Run) -> tuple[str, ...]:
     """The tests that came out differently, or ran in one of both only."""
     names = dict.fromkeys([*one.outcomes, *other.outcomes])
@@ -543,9 +548,7 @@ def show(result: Result) -> None:
         f" {result.plain.took_s:.0f} s, with the agent {result.recorded.took_s:.0f} s"
     )
     for name in result.differing:
-        before, after = (
-            one.outcomes.get(name, "not run") for one in (result.plain, result.recorded)
-        )
+        before, after = before_and_after(name, result.plain, result.recorded)
         print(f"  {name}: {before}, with the agent {after}")
     for name in result.unsteady:
         print(f"  unsteady: {name}")

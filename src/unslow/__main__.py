@@ -11,7 +11,7 @@ def main() -> None:
     """Runs the command line, or says in one sentence what it lacks."""
     try:
         import click  # noqa: F401  # only to see whether it is there
-        import rich  # noqa: F401
+        import rich  # noqa: F401  # likewise
     except ModuleNotFoundError as missing:
         error = CommandLineMissingError(
             f"The command needs {missing.name}, which is not installed; only the agent is."

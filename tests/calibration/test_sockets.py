@@ -140,7 +140,7 @@ def test_in_a_thread(server: Server, deed: str) -> None:
     def judge(seen: list[Seen]) -> list[str]:
         return wrong_lines(seen, OUTSIDE_OF_A_THREAD)
 
-    server.measured(judge, requesting(f"/def/{deed}"))  # type: ignore[arg-type]
+    server.measured(judge, requesting(f"/def/{deed}"))  # type: ignore[arg-type]  # the deed is a literal
 
 
 @pytest.mark.parametrize("deed", ["asyncpg-sql", "blocking"])

@@ -484,7 +484,7 @@ def terminal(folder: Path, *arguments: str, **environment: str) -> Iterator[tupl
     process, ours = pty.fork()
     if process == 0:
         os.chdir(folder)
-        os.execve(  # noqa: S606
+        os.execve(  # noqa: S606  # our own command, in a child of its own terminal
             sys.executable,
             [sys.executable, "-m", "unslow", *arguments],
             clean_environment(**environment),

@@ -17,7 +17,7 @@ import pytest
 from tests.injection.running import STARLETTE_APP, Run, clean_environment, free_port
 from unslow.injected import AGENT, make_folder, with_folder_first
 
-PACKAGE = Path(importlib.util.find_spec("unslow").origin or "").parent  # type: ignore[union-attr]
+PACKAGE = Path(importlib.util.find_spec("unslow").origin or "").parent  # type: ignore[union-attr]  # it is there
 
 
 def old_pythons() -> Iterator[str]:

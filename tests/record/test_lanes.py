@@ -26,7 +26,7 @@ Runner = Callable[[Awaitable[Any]], Any]
 def run(request: pytest.FixtureRequest) -> Iterator[Runner]:
     factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        yield runner.run  # type: ignore[misc]
+        yield runner.run  # type: ignore[misc]  # it gives what is awaited
         unwatch_all()
 
 

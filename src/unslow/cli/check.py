@@ -18,13 +18,13 @@ import click
 
 from ..diagnose.catalogue import RULES
 from ..errors import SilentCommandError, UnslowError
+from ..hosts import is_near
 from ..model.checked import Checked, checked_text
 from ..model.finding import Finding
 from ..model.report import Report
 from ..model.workload import Headers, Plan
 from ..numbers import counted
 from ..prove.check import ROUNDS_COUNT, Check, Limits
-from ..prove.effects import is_near
 from ..prove.link import Link
 from ..prove.operations import says
 from ..prove.workload import login as logins

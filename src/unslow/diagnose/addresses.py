@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Final
+
+from ..hosts import host_of, is_near
 
 _NEAR: Final = "near"
 """Instead of an address that another machine, or the next start, has another of."""
@@ -15,19 +16,9 @@ def driver_of(name: str) -> str:
 
 
 def steady(host: str) -> str:
-    """A host with its port, or `near` where that is one of this machine or of a private network.
+    """A host with its port, or `near` where that is this machine or in a private network.
 
-    Such addresses are what tests, containers and stubs get, and new ones each time.
+    Tests, containers and stubs get such addresses and names, and other ones elsewhere.
     """
     kind, space, address = host.rpartition(" ")
-    return f"{kind}{space}{_NEAR if _is_near(address) else address}"
-
-
-def _is_near(address: str) -> bool:
-    name = address.rpartition(":")[0].strip("[]")
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_private
-    except ValueError:
-        return False
+    return f"{kind}{space}{_NEAR if is_near(host_of(address)) else address}"

@@ -52,8 +52,10 @@ def merged(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     """One finding for what a rule says of one line several times, as of two orders of one query."""
     groups: dict[tuple[object, ...], list[Finding]] = defaultdict(list)
     for one in findings:
-        what = one.evidence.get("relationship")
-        groups[one.rule, one.route, one.place, what if one.place else one.shape].append(one)
+        what: object = one.evidence.get("relationship")
+        if one.place is None:
+            what = one.shape, one.evidence.get("pool"), one.evidence.get("host")
+        groups[one.rule, one.route, one.place, what].append(one)
     return tuple(_together(group) for group in groups.values())
 
 

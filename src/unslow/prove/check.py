@@ -13,11 +13,12 @@ from typing import Final
 import httpx
 
 from ..errors import UnslowError
+from ..hosts import host_of, is_near
 from ..model.checked import Checked
 from ..model.trace import CONNECT, Trace
 from ..model.workload import Exchange, Headers, Plan, Request
 from ..report.places import place_text
-from .effects import READ_METHODS, Effect, effects_of, host_of, is_near
+from .effects import READ_METHODS, Effect, effects_of
 from .link import COMPARE, WATCH, Link
 from .operations import Operation, Operations, is_of, path_of, plain, says, status_of
 from .workload.login import Login, log_in

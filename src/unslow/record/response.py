@@ -35,7 +35,7 @@ def response_of(
     for name, value in headers:
         # In this order: most responses have a length and a type, and nothing else.
         if name == b"content-type":
-            content = _content_by_header.get(value) or _content_of(value)
+            content = _content_of(bytes(value))
         elif name == b"content-encoding":
             is_compressed = value != b"identity"
         elif name in _VALIDATORS:
@@ -52,6 +52,9 @@ def response_of(
 
 
 def _content_of(header: bytes) -> str:
+    known = _content_by_header.get(header)
+    if known is not None:
+        return known
     content = header.partition(b";")[0].decode("latin-1")[:_LONGEST_TYPE].lower()
     if len(_content_by_header) >= _CONTENTS_KEPT:
         _content_by_header.clear()

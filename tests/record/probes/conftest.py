@@ -57,7 +57,7 @@ class Bench:
         trace = OpenTrace("GET", 20_000)
         token = LANE.set(trace.root)
         try:
-            await driven(work(), trace.root)  # type: ignore[arg-type]
+            await driven(work(), trace.root)  # type: ignore[arg-type]  # any coroutine will do
         finally:
             LANE.reset(token)
             trace.close()

@@ -476,7 +476,7 @@ def test_an_error_closes_the_slice_and_passes(bench: Bench, database_url: str, r
             await connected.prepare("SELEKT")
         with pytest.raises(asyncpg.DataError):
             await connected.fetch(VALUES, "three")
-        assert 0 == LANE.get().inside_sql  # type: ignore[union-attr]
+        assert 0 == LANE.get().inside_sql  # type: ignore[union-attr]  # in a trace
         await connected.fetch("SELECT 1")
 
     _, trace = run(traced_on_connection(bench, database_url, work))

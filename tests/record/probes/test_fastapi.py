@@ -182,6 +182,28 @@ def test_the_framework_is_what_is_left(probed: Bench, own: OwnTime) -> None:
     assert 5 <= receipt_ms(trace)["framework"]
 
 
+def test_a_dependency_that_calls_another_app_leaves_the_endpoint_what_it_is(probed: Bench) -> None:
+    inner, app = FastAPI(), FastAPI()
+
+    @inner.get("/price")
+    async def price() -> int:
+        return 7
+
+    async def asked() -> int:
+        transport = httpx.ASGITransport(inner)
+        async with httpx.AsyncClient(transport=transport, base_url="http://inner") as client:
+            return int((await client.get("/price")).text)
+
+    @app.get("/orders")
+    async def orders(found: Annotated[int, Depends(asked)]) -> int:
+        return found
+
+    trace = Asked(probed, app).trace("/orders")
+
+    assert trace.endpoint == (orders.__code__, 0)
+    assert (orders.__code__, 0) in [one[4] for one in slices_of(trace, OWN_CODE)]
+
+
 def test_a_sync_endpoint_is_own_code_in_a_thread(probed: Bench, own: OwnTime) -> None:
     app = FastAPI()
 

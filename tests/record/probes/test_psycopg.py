@@ -380,7 +380,7 @@ def test_a_pipeline_waits_in_sql(side: Side) -> None:
 
 
 def test_opening_a_connection_is_connect_also_for_a_class_of_ones_own(side: Side) -> None:
-    class Own(side.Connection):  # type: ignore[misc, name-defined]
+    class Own(side.Connection):  # type: ignore[misc, name-defined]  # a class that is a parameter
         pass
 
     async def main() -> tuple[list[Any], OpenTrace]:

@@ -373,9 +373,9 @@ def test_errors_are_the_librarys_own_and_their_time_is_remote(probed: Bench, sin
 def test_a_users_mistake_stays_one(probed: Bench) -> None:
     def work() -> None:
         with pytest.raises(TypeError):
-            smtplib.SMTP(timeout=5).connect("127.0.0.1", 1, None, "more")  # type: ignore[call-arg]
+            smtplib.SMTP(timeout=5).connect("127.0.0.1", 1, None, "more")  # type: ignore[call-arg]  # the mistake
         with pytest.raises(AttributeError):
-            smtplib.SMTP(timeout=5).connect(None)  # type: ignore[arg-type]
+            smtplib.SMTP(timeout=5).connect(None)  # type: ignore[arg-type]  # the mistake
 
     assert 2 == len(slices_of(probed.run(work), REMOTE))
 

@@ -103,6 +103,14 @@ def _route_selected(installation: Installation) -> _Patch:
 
 
 def _operation(installation: Installation) -> _Patch:
+    def place_of(function: Any) -> RawPlace | None:
+        try:
+            code = code_of(function)
+        except Exception as error:
+            installation.broke(error)
+            return None
+        return None if code is None else (code, 0)
+
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
         def operation(*, name: str, function: Any = None) -> Any:
@@ -112,14 +120,10 @@ def _operation(installation: Installation) -> _Patch:
                 return theirs
             if name == "dependencies":
                 # Before everything else, and also where the endpoint will run in a thread.
-                try:
-                    code = code_of(function)
-                except Exception as error:
-                    installation.broke(error)
-                    code = None
-                lane.trace.endpoint = None if code is None else (code, 0)
+                if lane.trace.endpoint is None:
+                    lane.trace.endpoint = place_of(function)
             elif name == "endpoint":
-                return _Timed(theirs, lane, OWN_CODE, lane.trace.endpoint)
+                return _Timed(theirs, lane, OWN_CODE, place_of(function))
             elif name == "serialization":
                 return _Timed(theirs, lane, SERIALIZATION, None)
             return theirs
