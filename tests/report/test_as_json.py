@@ -17,6 +17,7 @@ from tests.report.samples import (
     shop,
     waiting_report,
 )
+from tests.report.tried import EAGER, PATCH, tried, wholly_tried
 from unslow.model.report import Detail, Endpoint
 from unslow.model.trace import SEGMENTS, Place
 from unslow.report.as_json import Json, as_json, json_text
@@ -154,3 +155,66 @@ def test_a_report_of_nothing_is_json_too() -> None:
     found = json.loads(json_text(replace(report(), created="")))
 
     assert ([], 0) == (found["endpoints"], found["traces"])
+
+
+def test_what_was_tried_stands_with_its_finding() -> None:
+    found = as_json(wholly_tried(), folder=Path(FOLDER))
+    findings = {one["rule"]: one for each in found["endpoints"] for one in each["findings"]}
+    (trial,) = findings["lazy-load-loop"]["trials"]
+
+    assert {
+        "fix": "eager-load",
+        "says": EAGER,
+        "risk": "safe",
+        "verdict": "faster",
+        "why": "",
+        "fired": 40,
+        "times": 4.6,
+        "interval": [4.1, 5.0],
+        "before_ms": 33.7,
+        "after_ms": 7.3,
+        "users": 1,
+        "blocks": 40,
+        "floor": 1.03,
+        "smallest": 1.06,
+        "in_crowd": None,
+        "statements_before": 52.0,
+        "statements_after": 2.0,
+        "same_answer": True,
+        "at_round_trip_ms": {"0": 4.6, "1": 9.8, "5": 17.2},
+        "also_tried": [
+            {"says": "selectinload", "times": 2.8, "why": ""},
+            {"says": "joinedload", "times": 1.8, "why": ""},
+        ],
+        "patch": PATCH,
+        "advice": "",
+        "table": [],
+    } == trial
+    assert {"setting": "4", "brought": "218 ms"} == findings["pool-wait"]["trials"][0]["table"][1]
+    assert [True] == [one["withdrawn"] for one in findings.values() if one["withdrawn"]]
+    assert findings["slow-serialization"]["withdrawn"]
+
+
+def test_what_was_not_measured_is_null_under_the_same_names() -> None:
+    found = as_json(wholly_tried())
+    trials = [
+        trial for each in found["endpoints"] for one in each["findings"] for trial in one["trials"]
+    ]
+
+    assert 1 == len({tuple(one) for one in trials})
+    (by_hand,) = (one for one in trials if one["fix"] == "set-timeout")
+    assert [None] * 4 == [by_hand[name] for name in ("times", "interval", "after_ms", "floor")]
+
+
+def test_the_total_and_what_was_left_are_told() -> None:
+    found = as_json(wholly_tried())
+
+    assert {"times": 6.8, "before_ms": 412.0, "after_ms": 61.0, "fixes": 3} == found["proven_total"]
+    assert ["2 findings of GET /health were not tried: the time of the check was over."] == (
+        found["trials_left"]
+    )
+    assert (True, True, False) == (
+        found["tried"],
+        as_json(tried())["tried"],
+        as_json(shop())["tried"],
+    )

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.report.judged import (
+    NASTY,
     ORDER,
     POSTS,
     blocking,
@@ -14,8 +15,18 @@ from tests.report.judged import (
 )
 from tests.report.samples import FOLDER, endpoint, place, report, shop
 from tests.report.test_quoting import html_of, read
+from tests.report.tried import (
+    PATCH,
+    each_verdict,
+    eager,
+    fast_json,
+    serialization,
+    tried,
+    wholly_tried,
+)
 from unslow.model.checked import Checked
 from unslow.model.finding import NOT_CHECKED, Outcome
+from unslow.model.proof import Arm
 from unslow.model.report import Report
 from unslow.report.as_markdown import MOST_CHARACTERS, markdown_text
 
@@ -238,3 +249,74 @@ def test_details_that_do_not_fit_are_counted() -> None:
     assert 1 < told < 20
     assert f"\nThe details of {20 - told} more endpoints did not fit in here.\n" in text
     assert len(text) < MOST_CHARACTERS + 100
+
+
+def test_what_is_proven_stands_in_the_title_the_table_and_a_sentence() -> None:
+    text = text_of(wholly_tried())
+
+    assert text.startswith("## unslow: 5 findings on 4 routes, 3 with a proven fix\n")
+    assert "| rule | place | what | proven | could save | others waited |\n" in text
+    assert "in `GET /users/{user_id}/posts` | 4.6x, 33.7 → 7.3 ms | 26.4 ms |  |" in text
+    assert "| 17.7x, 4.9 s → 277 ms, unsafe | 250 ms for others | 65.0 s |" in text
+    assert "\n**Proven together: 3 fixes, all routes' time 412 → 61.0 ms (6.8x), measured" in text
+
+
+def test_a_finding_has_a_line_for_each_fix_and_the_patch_folded_up() -> None:
+    text = text_of(wholly_tried())
+
+    assert (
+        "\n- ✔ `eager-load`: 4.6x faster [4.1, 5.0], 33.7 → 7.3 ms, 52 → 2 statements, same answer;"
+        " at 1 ms round trip 9.8x, at 5 ms 17.2x"
+        " (`selectinload(User.posts).joinedload(Post.comments)`)\n\n<details>\n"
+        f"<summary>The patch of <code>eager-load</code></summary>\n\n```diff\n{PATCH}```\n"
+    ) in text
+    assert "<summary>The patch of <code>off-loop</code>, unsafe: read it</summary>" in text
+    assert "\n- · `set-timeout`: not tried, to be changed by hand (`timeout=httpx" in text
+    assert ") . Give" not in text
+    assert ". Give the client of `shop/routers/leads.py:44` a timeout:" in text
+    assert "what if: 12.1x faster [11.0, 13.2] with `.limit(50)`, another answer by purpose" in text
+
+
+def test_what_is_withdrawn_and_what_was_left_are_folded_up_at_the_end() -> None:
+    text = text_of(wholly_tried())
+
+    assert (
+        "<summary>1 withdrawn: its fix was tried and does not pay</summary>\n\n"
+        "- `slow-serialization` at `shop/routers/users.py:90`, in `GET /users/{user_id}/posts`: ="
+        " `fast-json`: no difference; a gain of 6 % would have been seen, 33.7 → 33.4 ms"
+    ) in text
+    assert "<summary>Not tried</summary>\n\n- 2 findings of GET `/health` were not tried" in text
+    assert "| `slow-serialization` |" not in text
+    assert text_of(tried(fast_json(), findings=(serialization(),))).startswith(
+        "## unslow: nothing found on 18 routes that stands, 1 withdrawn: its fix was tried and"
+    )
+
+
+def test_a_patch_that_is_too_long_is_left_to_the_command_that_shows_it() -> None:
+    text = text_of(tried(eager(patch=PATCH * 60)))
+
+    assert f"\n`unslow fix {lazy_load().id}` shows the patch.\n" in text
+    assert "```diff" not in text
+
+
+def test_with_many_patches_it_still_fits_into_a_comment() -> None:
+    findings = [lazy_load(shape=str(number)) for number in range(20)]
+    trials = [eager(one, patch=PATCH * 20) for one in findings]
+
+    text = text_of(tried(*trials, findings=tuple(findings)))
+
+    assert len(text) < MOST_CHARACTERS + 100
+    assert 20 == text.count("\n- ✔ `eager-load`: 4.6x faster")
+    assert 20 == text.count("shows the patch.")
+
+
+def test_no_text_of_a_trial_becomes_mark_up() -> None:
+    made = eager(arm=Arm("eager-load", NASTY), why=NASTY, patch=NASTY, advice=NASTY)
+    trials = [replace(made, verdict=one.verdict) for one in each_verdict()]
+
+    found = read(text_of(tried(*trials, trials_left=(NASTY,))))
+
+    assert {
+        *("h2", "p", "ul", "li", "code", "pre", "details", "summary"),
+        *("table", "thead", "tbody", "tr", "th", "td"),
+    } >= set(found.tags)

@@ -19,6 +19,7 @@ from tests.report.judged import (
     whole,
 )
 from tests.report.samples import FOLDER, place, report, shop
+from tests.report.tried import each_verdict, serialization, tried, wholly_tried
 from unslow.diagnose.pages import rule_pages
 from unslow.model.report import Report
 from unslow.report.as_sarif import FINGERPRINT, Json, as_sarif, sarif_text
@@ -254,3 +255,41 @@ def test_the_text_is_json_that_says_the_same_and_ends_with_its_line() -> None:
     assert as_sarif(whole(), folder=Path(FOLDER), pages=PAGES) == json.loads(text)
     assert text.endswith("}\n")
     assert FOLDER not in text
+
+
+def test_a_message_says_what_was_proven_in_place_of_what_could_be_saved() -> None:
+    text = result_of(wholly_tried(), "lazy-load-loop")["message"]["text"]
+
+    assert text.endswith(
+        "In GET /users/{{user_id}}/posts. Fix eager-load with"
+        " selectinload(User.posts).joinedload(Post.comments): 4.6x faster [4.1, 5.0], 33.7 → 7.3"
+        " ms, 52 → 2 statements, same answer."
+    )
+    assert "Could save" not in text
+
+
+def test_what_is_withdrawn_is_a_note_that_says_so() -> None:
+    found = result_of(wholly_tried(), "slow-serialization")
+
+    assert "note" == found["level"]
+    assert found["message"]["text"].endswith("Withdrawn: its fix was tried and does not pay.")
+    assert (True, {"fast-json": "no-difference"}) == (
+        found["properties"]["withdrawn"],
+        found["properties"]["verdicts"],
+    )
+    assert "warning" == result_of(judged(serialization()), "slow-serialization")["level"]
+
+
+def test_the_total_and_what_was_left_are_notes_of_the_run() -> None:
+    (invocation,) = run_of(wholly_tried())["invocations"]
+    told = [one["message"]["text"] for one in invocation["toolExecutionNotifications"]]
+
+    assert any(one.startswith("Proven together: 3 fixes") for one in told)
+    assert "2 findings of GET /health were not tried: the time of the check was over." in (
+        one.replace("{{", "{") for one in told
+    )
+
+
+@pytest.mark.parametrize("shown", [wholly_tried(), tried(*each_verdict())])
+def test_with_trials_it_is_what_the_official_schema_says(shown: Report) -> None:
+    assert [] == validation_errors(as_sarif(shown, folder=Path(FOLDER), pages=PAGES))

@@ -3,6 +3,7 @@ from pathlib import Path
 
 from tests.report.judged import NASTY, ORDER, POSTS, judged, lazy_load, nasty, outcomes, whole
 from tests.report.samples import FOLDER, report
+from tests.report.tried import serialization, wholly_tried
 from unslow.model.finding import CLEAN, Outcome
 from unslow.model.report import Report
 from unslow.report.explained import explained, explained_json, explained_lines, routes_of
@@ -101,3 +102,18 @@ def test_as_json_every_rule_has_its_state_its_reason_and_its_findings() -> None:
     } == found["rules"][0]
     assert "one statement is sent twice" == found["rules"][1]["why"]
     assert 0 == explained_json(explained(report(outcomes=outcomes()), POSTS))["requests"]
+
+
+def test_what_was_tried_has_a_line_under_its_finding() -> None:
+    lines = lines_of(wholly_tried(), POSTS)
+
+    at = lines.index(
+        "    ✔ eager-load   4.6x faster [4.1, 5.0]   33.7 → 7.3 ms   52 → 2 statements   same"
+        " answer"
+    )
+    assert f"  slow-serialization · {serialization().id}" in lines[at + 1]
+    assert "    withdrawn: its fix was tried and does not pay" in lines[at:]
+    assert [("eager-load", "faster"), ("fast-json", "no-difference")] == [
+        (one["fix"], one["verdict"])
+        for one in explained_json(explained(wholly_tried(), POSTS))["trials"]
+    ]

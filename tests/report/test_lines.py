@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from unslow.report.lines import flow, one_line, sentence, shorten, shorten_shape, shorten_text
+from unslow.report.lines import (
+    flow,
+    one_line,
+    sentence,
+    shorten,
+    shorten_shape,
+    shorten_text,
+    unshortened,
+)
 
 WORDS = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=40)
 
@@ -116,3 +124,21 @@ def test_of_a_long_statement_casts_and_columns_go_first_and_then_its_end(
     shape: str, short: str
 ) -> None:
     assert short == shorten_shape(shape, 40)
+
+
+@given(st.text(max_size=300), st.integers(12, 60))
+def test_an_unshortened_text_fits_and_nothing_of_it_is_lost(text: str, width: int) -> None:
+    lines = unshortened(text, width, first="-> ", indent=4)
+
+    assert width >= max(line.cell_len for line in lines)
+    assert f"->{one_line(text)}".replace(" ", "") == "".join(
+        line.plain.replace(" ", "") for line in lines
+    )
+
+
+def test_code_that_is_too_long_goes_on_at_a_joint() -> None:
+    lines = unshortened("selectinload(User.posts).joinedload(Post.comments)", 30)
+
+    assert ["selectinload(User.posts)", ".joinedload(Post.comments)"] == [
+        line.plain for line in lines
+    ]

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 
 from tests.report.judged import NASTY
 from unslow.report.lines import one_line
-from unslow.report.quoting import fenced, prose, row, span, tagged
+from unslow.report.quoting import block, fenced, prose, row, span, tagged
 
 SIGNS = st.text(alphabet="ab1 `|\\<>&[]()!#*_~-+=.:@$\"'\n", max_size=30)
 
@@ -95,3 +95,17 @@ def test_a_row_has_as_many_cells_as_it_was_given(texts: list[str]) -> None:
 def test_a_tagged_text_says_itself_within_html(text: str) -> None:
     assert f"<code>{one_line(text)}</code>" == unescape(tagged(text))
     assert ["code"] == Reader(tagged(text)).tags
+
+
+@given(st.lists(SIGNS, max_size=4))
+def test_a_block_holds_its_lines_and_no_more(texts: list[str]) -> None:
+    text = "\n".join(texts)
+
+    found = read(f"{block(text, 'diff')}\n\nb")
+
+    assert ["pre", "code", "p"] == found.tags
+    assert [*text.split(), "b"] == found.text.split()
+
+
+def test_a_block_keeps_indents_and_shows_what_would_turn_the_text_around() -> None:
+    assert "```diff\n+    a\n-\tb?\n```" == block("+    a\n-\tb\u202e\n", "diff")

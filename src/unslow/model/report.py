@@ -11,6 +11,7 @@ from typing import Final
 
 from .checked import Checked
 from .finding import Finding, Outcome
+from .proof import FASTER, NO_DIFFERENCE, SLOWER, ProvenTotal, Trial, best_first
 from .trace import Coverage, Place
 
 FORMAT: Final = 1
@@ -170,8 +171,29 @@ class Report:
     """What a check sent; None for requests that came from elsewhere."""
     round_trip_ms: float | None = None
     """What a statement takes that asks for next to nothing."""
+    trials: tuple[Trial, ...] | None = None
+    """What was tried; None where nothing was to be tried, empty where there was nothing to try."""
+    proven_total: ProvenTotal | None = None
+    """None where no fix is proven, or they were not measured together."""
+    trials_left: tuple[str, ...] = ()
+    """Sentences: what was not tried for want of time."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Those of all endpoints."""
         return tuple(one for endpoint in self.endpoints for one in endpoint.findings)
+
+    def trials_of(self, finding: Finding) -> tuple[Trial, ...]:
+        """Those of a finding, the best first."""
+        wanted = finding.id
+        return best_first(one for one in self.trials or () if one.finding == wanted)
+
+    def proof_of(self, finding: Finding) -> Trial | None:
+        """The best of its fixes that are proven; None where none is."""
+        best = next(iter(self.trials_of(finding)), None)
+        return best if best is not None and best.verdict == FASTER else None
+
+    def is_withdrawn(self, finding: Finding) -> bool:
+        """Whether all of its fixes were tried and none of them pays."""
+        verdicts = {one.verdict for one in self.trials_of(finding)}
+        return bool(verdicts) and verdicts <= {NO_DIFFERENCE, SLOWER}

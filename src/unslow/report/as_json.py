@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ..model.checked import Checked
 from ..model.finding import BROKE, NOT_CHECKED, Finding
+from ..model.proof import Comparison, ProvenTotal, Trial
 from ..model.report import (
     FORMAT,
     Blocked,
@@ -49,6 +50,7 @@ class _Writer:
         self._folder = folder
 
     def report(self, report: Report) -> Json:
+        total = report.proven_total
         return {
             "format": FORMAT,
             "target": report.target,
@@ -59,7 +61,7 @@ class _Writer:
             "coverage": [
                 {"what": one.what, "state": one.state, "why": one.why} for one in report.coverage
             ],
-            "endpoints": [self.endpoint(one) for one in report.endpoints],
+            "endpoints": [self.endpoint(one, report) for one in report.endpoints],
             "findings": [],
             "not_checked": [
                 {"rule": one.rule, "route": one.route, "state": one.state, "why": one.why}
@@ -68,7 +70,9 @@ class _Writer:
             ],
             "checked": None if report.checked is None else _checked(report.checked),
             "round_trip_ms": _rounded(report.round_trip_ms),
-            "proven_total": None,
+            "tried": report.trials is not None,
+            "proven_total": None if total is None else _total(total),
+            "trials_left": list(report.trials_left),
             "processes": report.processes_count,
             "traces": report.traces_count,
             "dropped_traces": report.dropped_traces_count,
@@ -77,7 +81,7 @@ class _Writer:
             "holders": [self.holder(one) for one in report.holders],
         }
 
-    def endpoint(self, endpoint: Endpoint) -> Json:
+    def endpoint(self, endpoint: Endpoint, report: Report) -> Json:
         return {
             "method": endpoint.method,
             "route": endpoint.route,
@@ -100,7 +104,7 @@ class _Writer:
                 "p50": endpoint.response_bytes_p50,
                 "max": endpoint.response_bytes_max,
             },
-            "findings": [self.finding(one) for one in endpoint.findings],
+            "findings": [self.finding(one, report) for one in endpoint.findings],
             "requests_per_s": _rounded(endpoint.requests_per_s),
             "concurrency_max": endpoint.concurrency_max,
             "blocked_loop_ms": _rounded(endpoint.blocked_loop_ms),
@@ -110,10 +114,10 @@ class _Writer:
             "after_response_ms": _parts(endpoint.after_response_ms),
             "dropped_slices": endpoint.dropped_slices_count,
             "statement_shapes": [self.statement(one) for one in endpoint.statements],
-            "alone": None if endpoint.alone is None else self.endpoint(endpoint.alone),
+            "alone": None if endpoint.alone is None else self.endpoint(endpoint.alone, report),
         }
 
-    def finding(self, one: Finding) -> Json:
+    def finding(self, one: Finding, report: Report) -> Json:
         return {
             "id": one.id,
             "rule": one.rule,
@@ -134,7 +138,8 @@ class _Writer:
             },
             "fixes": list(one.fixes),
             "accepted": one.accepted or None,
-            "trials": [],
+            "withdrawn": report.is_withdrawn(one),
+            "trials": [_trial(trial) for trial in report.trials_of(one)],
         }
 
     def detail(self, segment: str, detail: Detail) -> Json:
@@ -212,6 +217,64 @@ def _checked(checked: Checked) -> Json:
             }
             for one in checked.left_out
         ],
+    }
+
+
+def _trial(trial: Trial) -> Json:
+    """A trial; what was not measured is null."""
+    return {
+        "fix": trial.arm.fix,
+        "says": trial.arm.says,
+        "risk": trial.risk,
+        "verdict": trial.verdict,
+        "why": trial.why,
+        "fired": trial.fired_count,
+        **_comparison(trial.compared),
+        "in_crowd": None if trial.in_crowd is None else _comparison(trial.in_crowd),
+        "statements_before": _rounded(trial.statements_before),
+        "statements_after": _rounded(trial.statements_after),
+        "same_answer": trial.same_answer,
+        "at_round_trip_ms": {
+            str(ms): _rounded(times) for ms, times in sorted(trial.at_round_trip_ms.items())
+        },
+        "also_tried": [
+            {"says": one.says, "times": _rounded(one.times), "why": one.why}
+            for one in trial.also_tried
+        ],
+        "patch": trial.patch,
+        "advice": trial.advice,
+        "table": [{"setting": setting, "brought": brought} for setting, brought in trial.table],
+    }
+
+
+_OF_A_COMPARISON: Final = (
+    *("times", "interval", "before_ms", "after_ms"),
+    *("users", "blocks", "floor", "smallest"),
+)
+
+
+def _comparison(one: Comparison | None) -> Json:
+    """What was measured; each part null where nothing was."""
+    if one is None:
+        return dict.fromkeys(_OF_A_COMPARISON)
+    return {
+        "times": _rounded(one.times),
+        "interval": [_rounded(end) for end in one.interval],
+        "before_ms": _rounded(one.before_ms),
+        "after_ms": _rounded(one.after_ms),
+        "users": one.users_count,
+        "blocks": one.blocks_count,
+        "floor": _rounded(one.floor),
+        "smallest": _rounded(one.smallest),
+    }
+
+
+def _total(total: ProvenTotal) -> Json:
+    return {
+        "times": _rounded(total.times),
+        "before_ms": _rounded(total.before_ms),
+        "after_ms": _rounded(total.after_ms),
+        "fixes": total.fixes_count,
     }
 
 

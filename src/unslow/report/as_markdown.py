@@ -8,15 +8,31 @@ from pathlib import Path
 from typing import Final
 
 from ..model.finding import OTHERS, Finding
+from ..model.proof import Trial
 from ..model.report import Endpoint, Machine, Report
 from ..model.trace import Place
 from ..numbers import counted, milliseconds, number
-from .findings import ROUND_TRIPS_MS, how_many
+from .findings import ROUND_TRIPS_MS
 from .left import Left, what_is_left
 from .lines import one_line, shorten
 from .places import function_text, path_text
-from .quoting import fenced, prose, row, span, tagged
-from .ranking import Cause, causes, most_at_stake_first, name_of
+from .quoting import block, fenced, prose, row, span, tagged
+from .ranking import Cause, causes, in_order, name_of
+from .verdicts import (
+    SIGNS,
+    UNSAFE,
+    at_round_trips,
+    beside,
+    figures,
+    has_patch,
+    is_what_if,
+    proven,
+    proven_count,
+    total_sentence,
+    verdict_words,
+    withdrawn_words,
+)
+from .worst import how_far, how_many
 
 MOST_CHARACTERS: Final = 60_000
 """What a comment holds on the usual platforms, with some room for what others write around it."""
@@ -30,8 +46,14 @@ _NAMES_COUNT: Final = 20
 _LIBRARIES_COUNT: Final = 8
 _LONGEST: Final = 300
 _LONGEST_NOTE: Final = 1_000
+_PATCH_CHARACTERS: Final = 6_000
+"""Of one patch; a longer one is not read in a comment."""
+_TRIALS_COUNT: Final = 3
+"""Of one finding."""
 _HEADS: Final = ("rule", "place", "what", "could save", "others waited")
 _ALIGNED: Final = "|---|---|---|---:|---:|"
+_PROVEN_HEADS: Final = ("rule", "place", "what", "proven", "could save", "others waited")
+_PROVEN_ALIGNED: Final = "|---|---|---|---|---:|---:|"
 _MORE: Final = "`unslow report` shows them."
 
 
@@ -51,13 +73,16 @@ def markdown_text(report: Report, *, folder: Path | None = None) -> str:
     return "\n\n".join([*head, *told, *tail]) + "\n"
 
 
-def _fitting(parts: Sequence[str], room: int) -> list[str]:
+def _fitting(parts: Sequence[str | tuple[str, ...]], room: int) -> list[str]:
+    """The first parts, as many as fit; of several texts of a part the first one that does."""
     told = []
     for part in parts:
-        room -= len(part)
-        if room < 0:
+        texts = (part,) if isinstance(part, str) else part
+        text = next((one for one in texts if len(one) <= room), None)
+        if text is None:
             break
-        told.append(part)
+        room -= len(text)
+        told.append(text)
     return told
 
 
@@ -67,9 +92,11 @@ class _Writer:
     def __init__(self, report: Report, folder: Path) -> None:
         self._report = report
         self._folder = folder
-        findings = most_at_stake_first(report, report.findings)
-        self._findings = [one for one in findings if not one.accepted]
-        self._accepted_count = len(findings) - len(self._findings)
+        findings = in_order(report, report.findings)
+        known = [one for one in findings if not one.accepted]
+        self._findings = [one for one in known if not report.is_withdrawn(one)]
+        self._withdrawn = [one for one in known if report.is_withdrawn(one)]
+        self._accepted_count = len(findings) - len(known)
 
     def head(self) -> list[str]:
         """What was looked at, how far to trust it, and all findings in short."""
@@ -78,23 +105,33 @@ class _Writer:
         if self._findings:
             found = causes(self._report, self._findings)
             rows = _fitting(list(map(self._row, found)), _TABLE_CHARACTERS)
-            parts.append("\n".join([row(list(_HEADS)), _ALIGNED, *rows]))
+            parts.append("\n".join([*self._heads(), *rows]))
             left = sum(len(cause.findings) for cause in found[len(rows) :])
             if left:
                 parts.append(f"{counted(left, 'more finding')} with less at stake. {_MORE}")
+        if self._report.proven_total is not None:
+            parts.append(f"**{total_sentence(self._report.proven_total)}**")
         if self._accepted_count:
             are = "is" if self._accepted_count == 1 else "are"
             accepted = counted(self._accepted_count, "finding")
             parts.append(f"{accepted} {are} accepted in the baseline file.")
         return parts
 
+    def _heads(self) -> tuple[str, str]:
+        if self._report.trials is None:
+            return row(list(_HEADS)), _ALIGNED
+        return row(list(_PROVEN_HEADS)), _PROVEN_ALIGNED
+
     def _title(self) -> str:
         if self._findings:
-            return how_many(self._report, self._findings)
+            found = self._findings
+            return f"{how_many(self._report, found)}{proven_count(self._report, found)}"
         checked = sum(1 for one in self._report.endpoints if _counted(one))
-        return (
-            f"nothing {'new ' if self._accepted_count else ''}found on {counted(checked, 'route')}"
+        stands = (
+            f" that stands, {withdrawn_words(count)}" if (count := len(self._withdrawn)) else ""
         )
+        new = "new " if self._accepted_count else ""
+        return f"nothing {new}found on {counted(checked, 'route')}{stands}"
 
     def _looked_at(self) -> str:
         endpoints = self._report.endpoints
@@ -115,10 +152,19 @@ class _Writer:
                 span(finding.rule),
                 "" if finding.place is None else span(self._where(finding.place)),
                 self._what(cause),
+                *self._proven(cause),
                 _could_save(finding),
                 milliseconds(waited_ms) if waited_ms else "",
             ]
         )
+
+    def _proven(self, cause: Cause) -> list[str]:
+        if self._report.trials is None:
+            return []
+        proof = self._report.proof_of(cause.worst)
+        if proof is None:
+            return [""]
+        return [", ".join([proven(proof).removeprefix("proven "), *how_far(cause, self._report)])]
 
     def _what(self, cause: Cause) -> str:
         about = cause.worst.evidence.get("relationship")
@@ -129,20 +175,27 @@ class _Writer:
     def _where(self, place: Place) -> str:
         return f"{_short(path_text(place.path, self._folder))}:{place.line}"
 
-    def details(self) -> list[str]:
-        """Each endpoint's findings, folded up."""
+    def details(self) -> list[tuple[str, ...]]:
+        """Each endpoint's findings, folded up: with their patches, and without them."""
         findings: dict[str, list[Finding]] = defaultdict(list)
         for one in self._findings:
             findings[one.route].append(one)
         endpoints = {name_of(one): one for one in self._report.endpoints}
-        return [self._endpoint(endpoints[route], own) for route, own in findings.items()]
+        return [
+            tuple(self._endpoint(endpoints[route], own, patches) for patches in (True, False))
+            for route, own in findings.items()
+        ]
 
-    def _endpoint(self, endpoint: Endpoint, findings: Sequence[Finding]) -> str:
+    def _endpoint(self, endpoint: Endpoint, findings: Sequence[Finding], has_patches: bool) -> str:
         summary = (
             f"{tagged(_short(name_of(endpoint)))}: {counted(len(findings), 'finding')}, mean"
             f" {milliseconds(endpoint.wall_ms.mean)}"
         )
-        parts = [part for one in findings[:_FINDINGS_COUNT] for part in self._finding(one)]
+        parts = [
+            part
+            for one in findings[:_FINDINGS_COUNT]
+            for part in (*self._finding(one), *self._trials(one, has_patches))
+        ]
         if len(findings) > _FINDINGS_COUNT:
             parts.append(f"{counted(len(findings) - _FINDINGS_COUNT, 'more finding')}. {_MORE}")
         return _folded(summary, parts)
@@ -150,19 +203,32 @@ class _Writer:
     def _finding(self, finding: Finding) -> Iterator[str]:
         place = finding.place
         at = "" if place is None else f" at {span(self._where(place))}{_function(place)}"
-        saves = _could_save(finding)
+        saves = "" if self._report.proof_of(finding) is not None else _could_save(finding)
         stake = f" Could save {saves}." if saves else ""
         yield f"{span(finding.rule)}{at}: {prose(_short(finding.says))}{stake}"
         if finding.code:
             yield fenced(_short(finding.code), "python")
         yield "; ".join(self._last(finding))
 
+    def _trials(self, finding: Finding, has_patches: bool) -> Iterator[str]:
+        """What came of each fix, and of a proven one the patch."""
+        trials = self._report.trials_of(finding)
+        yield "\n".join(f"- {_tried(one)}" for one in trials[:_TRIALS_COUNT])
+        for one in filter(has_patch, trials[:_TRIALS_COUNT]):
+            if has_patches and len(one.patch) <= _PATCH_CHARACTERS:
+                summary = f"The patch of {tagged(one.arm.fix)}"
+                summary += ", unsafe: read it" if one.risk == UNSAFE else ""
+                yield _folded(summary, [block(one.patch, "diff")])
+            else:
+                yield f"{span(f'unslow fix {finding.id}')} shows the patch."
+
     def _last(self, finding: Finding) -> Iterator[str]:
         yield span(finding.id)
         touched = finding.touched
         if touched is not None and touched != finding.place:
             yield f"caused by {span(self._where(touched))}{_function(touched)}"
-        if finding.round_trips:
+        is_measured = any(one.at_round_trip_ms for one in self._report.trials_of(finding))
+        if finding.round_trips and not is_measured:
             curve = [
                 f"{milliseconds(finding.could_save_at_ms(trip) or 0.0)} at {trip} ms"
                 for trip in ROUND_TRIPS_MS
@@ -170,14 +236,42 @@ class _Writer:
             yield f"with a slower network {', '.join(curve)} of round trip"
 
     def tail(self) -> list[str]:
-        """What was not looked at."""
-        lines = [f"- {_what(one)}: {prose(_short(one.why))}" for one in what_is_left(self._report)]
-        if not lines:
-            return []
-        told = _fitting(lines, _LEFT_CHARACTERS)
-        if len(told) < len(lines):
-            told.append(f"- {len(lines) - len(told)} more. {_MORE}")
-        return [_folded("Not looked at", ["\n".join(told)])]
+        """What is withdrawn, what was not tried, and what was not looked at."""
+        withdrawn = withdrawn_words(len(self._withdrawn)).capitalize()
+        lefts = what_is_left(self._report)
+        return [
+            *_listed(withdrawn, [self._withdrawn_line(one) for one in self._withdrawn]),
+            *_listed("Not tried", [prose(_short(one)) for one in self._report.trials_left]),
+            *_listed("Not looked at", [f"{_what(one)}: {prose(_short(one.why))}" for one in lefts]),
+        ]
+
+    def _withdrawn_line(self, finding: Finding) -> str:
+        at = "" if finding.place is None else f" at {span(self._where(finding.place))}"
+        tried = "; ".join(map(_tried, self._report.trials_of(finding)))
+        return f"{span(finding.rule)}{at}, in {span(_short(finding.route))}: {tried}"
+
+
+def _listed(head: str, lines: Sequence[str]) -> list[str]:
+    """Lines as a list that is folded up, as many as there is room for; nothing for none."""
+    if not lines:
+        return []
+    told = _fitting([f"- {one}" for one in lines], _LEFT_CHARACTERS)
+    if len(told) < len(lines):
+        told.append(f"- {len(lines) - len(told)} more. {_MORE}")
+    return [_folded(head, ["\n".join(told)])]
+
+
+def _tried(trial: Trial) -> str:
+    """What came of a trial, on a line."""
+
+    def quote(text: str) -> str:
+        return prose(_short(text))
+
+    says = f" ({span(_short(trial.arm.says))})" if trial.arm.says and not is_what_if(trial) else ""
+    told = ", ".join([verdict_words(trial, quote), *figures(trial)])
+    more = "; ".join(filter(None, (told, beside(trial), at_round_trips(trial))))
+    by_hand = f". {quote(trial.advice)}" if trial.advice and not trial.patch else ""
+    return f"{SIGNS.get(trial.verdict, '')} {span(trial.arm.fix)}: {more}{says}{by_hand}"
 
 
 def _folded(summary: str, parts: Sequence[str]) -> str:

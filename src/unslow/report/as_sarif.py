@@ -1,8 +1,10 @@
 """A report as SARIF 2.1.0, for code scanning.
 
 A result is a warning where time is at stake, of its own requests or of those beside them, and a
-note where it is about something else. What is accepted stays, as suppressed. What was not looked
-at goes into the invocation's notifications, so that an empty list of results is never all there is.
+note where it is about something else or is withdrawn. Its message says what was proven; a patch is
+not in it: fixes in SARIF are made of regions of files, and a diff is none. What is accepted stays,
+as suppressed. What was not looked at goes into the invocation's notifications, so that an empty
+list of results is never all there is.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from ..numbers import counted, milliseconds
 from .left import what_is_left
 from .lines import one_line
 from .places import inner_path
-from .ranking import most_at_stake_first
+from .ranking import in_order
 from .rules_page import body_markdown, body_text
+from .verdicts import WITHDRAWN, total_sentence, trial_words
 
 Json = dict[str, Any]
 
@@ -66,7 +69,7 @@ class _Run:
         self._indices = {one["id"]: index for index, one in enumerate(self._rules)}
 
     def as_json(self) -> Json:
-        findings = most_at_stake_first(self._report, self._report.findings)
+        findings = in_order(self._report, self._report.findings)
         return {
             "tool": {
                 "driver": {
@@ -93,8 +96,8 @@ class _Run:
         found: Json = {
             "ruleId": finding.rule,
             "ruleIndex": self._indices[finding.rule],
-            "level": _level(finding),
-            "message": _message(_says(finding)),
+            "level": NOTE if self._report.is_withdrawn(finding) else _level(finding),
+            "message": _message(_says(finding, self._report)),
             "locations": [] if place is None else [self._location(place, finding.code)],
         }
         if touched is not None and touched != place:
@@ -104,7 +107,7 @@ class _Run:
         found["partialFingerprints"] = {FINGERPRINT: finding.id}
         # Either all results of a run say whether they are suppressed, or none does.
         found["suppressions"] = _suppressions(finding)
-        found["properties"] = _properties(finding)
+        found["properties"] = _properties(finding, self._report)
         return found
 
     def _location(self, place: Place, code: str = "") -> Json:
@@ -129,6 +132,11 @@ class _Run:
         """How far to trust the report, and what was not looked at; the same reason once."""
         for note in self._report.notes:
             yield {"level": NOTE, "message": _message(note)}
+        if self._report.proven_total is not None:
+            says = total_sentence(self._report.proven_total)
+            yield {"level": NOTE, "message": _message(says)}
+        for sentence in self._report.trials_left:
+            yield {"level": NOTE, "message": _message(sentence)}
         for left in what_is_left(self._report):
             if left.noun == "operation":
                 was = "was" if len(left.what) == 1 else "were"
@@ -187,16 +195,20 @@ def _level(finding: Finding) -> str:
     return WARNING if finding.at_stake_ms(1) > 0 else NOTE
 
 
-def _says(finding: Finding) -> str:
+def _says(finding: Finding, report: Report) -> str:
     sentences = [finding.says]
     where = finding.route or "the app"
-    if finding.could_save_ms is None:
+    is_settled = report.is_withdrawn(finding) or report.proof_of(finding) is not None
+    if finding.could_save_ms is None or is_settled:
         sentences.append(f"In {where}.")
     else:
         who = f"others beside {where}" if finding.saves_for == OTHERS else f"a request of {where}"
         sentences.append(f"Could save {milliseconds(finding.could_save_ms)} for {who}.")
     if finding.others_waited_ms:
         sentences.append(f"Others waited {milliseconds(finding.others_waited_ms)} behind it.")
+    sentences += [f"Fix {trial_words(one)}." for one in report.trials_of(finding)]
+    if report.is_withdrawn(finding):
+        sentences.append(f"{WITHDRAWN.capitalize()}.")
     return " ".join(sentences)
 
 
@@ -212,7 +224,7 @@ def _suppressions(finding: Finding) -> list[Json]:
     return [{"kind": "external", "status": "accepted", "justification": finding.accepted}]
 
 
-def _properties(finding: Finding) -> Json:
+def _properties(finding: Finding, report: Report) -> Json:
     return {
         "route": finding.route,
         "could_save_ms": _rounded(finding.could_save_ms),
@@ -220,6 +232,17 @@ def _properties(finding: Finding) -> Json:
         "others_waited_ms": _rounded(finding.others_waited_ms),
         "evidence": {name: _rounded(value) for name, value in finding.evidence.items()},
         "fixes": list(finding.fixes),
+        **_tried(finding, report),
+    }
+
+
+def _tried(finding: Finding, report: Report) -> Json:
+    """What came of its fixes; nothing where none was tried."""
+    if report.trials is None:
+        return {}
+    return {
+        "withdrawn": report.is_withdrawn(finding),
+        "verdicts": {one.arm.fix: one.verdict for one in report.trials_of(finding)},
     }
 
 

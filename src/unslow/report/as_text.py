@@ -9,21 +9,27 @@ from typing import Final
 from rich.console import Console, Group
 from rich.text import Text
 
+from ..model.proof import FASTER, SLOWER
 from ..model.report import Report
 from .bars import FILLS
 from .blame import blocked_lines, holder_lines
 from .card import head
 from .coverage import coverage_lines
 from .endpoints import endpoints
-from .findings import not_looked_at, worst
+from .findings import not_looked_at
 from .page import Page
 from .summary import summary
+from .trials import tried_lines
+from .verdicts import SIGNS
+from .worst import worst
 
 WIDTH: Final = 100
 _NARROWEST: Final = 60
 _WIDEST: Final = 140
 _PLAIN: Final = str.maketrans(
-    {fill.sign: fill.plain_sign for fill in FILLS.values()} | {"·": "-", "…": "~"}
+    {fill.sign: fill.plain_sign for fill in FILLS.values()}
+    | {"·": "-", "…": "~", "→": ">"}
+    | {SIGNS[FASTER]: "+", SIGNS[SLOWER]: "x"}
 )
 
 
@@ -69,6 +75,7 @@ def report_lines(
         *endpoints(report, page),
         *blocked_lines(report.blocked, page),
         *holder_lines(report.holders, page),
+        *tried_lines(report, page),
         *not_looked_at(report, page),
         *coverage_lines(report.coverage, page),
     ]

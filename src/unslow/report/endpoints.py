@@ -34,7 +34,7 @@ def endpoints(report: Report, page: Page) -> Iterator[Text]:
         yield Text()
         yield from head.lines(endpoint)
         yield from _receipt(endpoint, page)
-        found = list(findings_of(endpoint, page))
+        found = list(findings_of(endpoint, report, page))
         yield from found
         below = list(details(endpoint, report.holders, page))
         if found and below:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from rich.text import Text
 
 from ..model.finding import BROKE, CLEAN, FOUND, NOT_CHECKED, Finding, Outcome
+from ..model.proof import Trial
 from ..model.report import FORMAT, Endpoint, Report
 from ..numbers import counted, milliseconds
-from .lines import flow, one_line, sentence
+from .lines import flow, one_line, sentence, unshortened
 from .page import MARGIN, Page, title
 from .ranking import name_of
+from .trials import verdict_lines
+from .verdicts import WITHDRAWN, could_save_words
 
 
 class Explained(NamedTuple):
@@ -24,6 +28,10 @@ class Explained(NamedTuple):
     endpoint: Endpoint | None
     """None where no request of it was timed."""
     outcomes: tuple[Outcome, ...]
+    trials: Mapping[str, tuple[Trial, ...]] = MappingProxyType({})
+    """Those of each finding by its id, the best first."""
+    withdrawn: frozenset[str] = frozenset()
+    """The ids of findings whose fixes do not pay."""
 
 
 def routes_of(report: Report) -> list[str]:
@@ -34,9 +42,16 @@ def routes_of(report: Report) -> list[str]:
 
 def explained(report: Report, route: str) -> Explained:
     """What the report says about one of its routes."""
-    endpoints = {name_of(one): one for one in report.endpoints}
+    endpoint = {name_of(one): one for one in report.endpoints}.get(route)
     outcomes = tuple(one for one in report.outcomes if one.route == route)
-    return Explained(route, endpoints.get(route), outcomes)
+    findings = () if endpoint is None else endpoint.findings
+    return Explained(
+        route,
+        endpoint,
+        outcomes,
+        {one.id: report.trials_of(one) for one in findings},
+        frozenset(one.id for one in findings if report.is_withdrawn(one)),
+    )
 
 
 def explained_lines(about: Explained, page: Page) -> Iterator[Text]:
@@ -78,7 +93,8 @@ def _found(about: Explained, page: Page) -> Iterator[Text]:
     yield from title(f"Found ({len(findings)})")
     for one in findings:
         saves = one.could_save_ms
-        stake = "" if saves is None else f"could save {milliseconds(saves)}"
+        is_withdrawn = one.id in about.withdrawn
+        stake = "" if saves is None or is_withdrawn else could_save_words(saves)
         accepted = f"accepted: {one.accepted}" if one.accepted else ""
         items = [Text(one.rule, "bold yellow"), *page.items(stake, one.id, place=one.place)]
         yield from flow(
@@ -86,6 +102,10 @@ def _found(about: Explained, page: Page) -> Iterator[Text]:
         )
         indent = " " * 2 * MARGIN
         yield from sentence(one.says, page.width, first=indent, indent=len(indent))
+        if is_withdrawn:
+            yield from unshortened(WITHDRAWN, page.width, first=indent, indent=len(indent))
+        for trial in about.trials.get(one.id, ()):
+            yield from verdict_lines(trial, page)
 
 
 def _nearly(about: Explained, page: Page) -> Iterator[Text]:
@@ -125,5 +145,17 @@ def explained_json(about: Explained) -> dict[str, Any]:
         "rules": [
             {"rule": one.rule, "state": one.state, "why": one.why, "findings": ids[one.rule]}
             for one in about.outcomes
+        ],
+        "trials": [
+            {
+                "finding": finding,
+                "fix": one.arm.fix,
+                "says": one.arm.says,
+                "verdict": one.verdict,
+                "why": one.why,
+                "times": None if one.compared is None else one.compared.times,
+            }
+            for finding, trials in about.trials.items()
+            for one in trials
         ],
     }

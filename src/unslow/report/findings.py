@@ -1,4 +1,4 @@
-"""What is wrong, as text: the worst in a few lines, and below each endpoint all of it."""
+"""What is wrong, as text, below each endpoint; and what was not looked at."""
 
 from __future__ import annotations
 
@@ -16,77 +16,27 @@ from .left import what_is_left
 from .lines import flow, one_line, sentence, shorten, shorten_text
 from .page import MARGIN, Page, title
 from .places import place_texts
-from .ranking import Cause, causes
+from .ranking import proven_first
+from .trials import trial_lines
+from .verdicts import could_save_words, has_patch, proven
 
 ROUND_TRIPS_MS: Final = (1, 5)
 """Beside the one that was measured: of a database in the same and in the next data centre."""
-_WORST_COUNT: Final = 5
 _FINDINGS_COUNT: Final = 5
 """Of one endpoint, where not everything is told."""
-_AMOUNT_WIDTH: Final = 9
 _SHORT_COUNT: Final = 3
 _NAMES_COUNT: Final = 6
 """Of what was left out for one reason, where not everything is told."""
 
 
-def worst(report: Report, page: Page) -> Iterator[Text]:
-    """The findings with most at stake, one line each; a line that says so where there are none."""
-    findings = [one for one in report.findings if not one.accepted]
-    if all(one.requests_counted is None for one in report.endpoints):
-        return
-    if not findings:
-        yield Text()
-        yield from sentence(_nothing(report), page.width)
-        return
-    told = page.first(causes(report, findings), _WORST_COUNT)
-    yield from title(f"{how_many(report, findings)}; what a request could save at most")
-    for cause in told:
-        one = cause.worst
-        first = f"{'':{MARGIN}}{_amount(one):>{_AMOUNT_WIDTH}}  "
-        about = str(one.evidence.get("relationship") or "")
-        where = f"{one.route}{cause.elsewhere}"
-        items = [
-            Text(one.rule, "bold yellow"),
-            *page.items(about, where, _waited(cause), place=one.place, brief=True),
-        ]
-        yield from flow(items, page.width, first=first, indent=len(first))
-    left = len(findings) - sum(len(cause.findings) for cause in told)
-    if left:
-        yield Text(f"{'':{MARGIN}}{left} more stand below their endpoints")
-
-
-def how_many(report: Report, findings: Sequence[Finding]) -> str:
-    """How many findings there are, on how many routes, and how many things have to be mended."""
-    routes = counted(len({one.route for one in findings}), "route")
-    text = f"{counted(len(findings), 'finding')} on {routes}"
-    causes_count = len(causes(report, findings))
-    return (
-        f"{text}, with {counted(causes_count, 'cause')}" if causes_count < len(findings) else text
-    )
-
-
-def _waited(cause: Cause) -> str:
-    waited_ms = sum(one.others_waited_ms or 0.0 for one in cause.findings)
-    return f"others waited {milliseconds(waited_ms)}" if waited_ms >= 1 else ""
-
-
-def _nothing(report: Report) -> str:
-    checked = sum(1 for one in report.endpoints if one.requests_counted)
-    left = len(report.endpoints) - checked
-    text = f"Nothing was found on {counted(checked, 'route')}."
-    return f"{text} {counted(left, 'route')} had no answer that counts." if left else text
-
-
-def _amount(finding: Finding) -> str:
-    return "" if finding.could_save_ms is None else milliseconds(finding.could_save_ms)
-
-
-def findings_of(endpoint: Endpoint, page: Page) -> Iterator[Text]:
-    """The findings of an endpoint, most at stake first."""
-    told = page.first([one for one in endpoint.findings if not one.accepted], _FINDINGS_COUNT)
+def findings_of(endpoint: Endpoint, report: Report, page: Page) -> Iterator[Text]:
+    """The findings of an endpoint, most proven first, then most at stake."""
+    findings = proven_first(report, (one for one in endpoint.findings if not one.accepted))
+    told = page.first(findings, _FINDINGS_COUNT)
     for one in told:
         yield Text()
-        yield from _finding(one, page)
+        yield from _finding(one, report, page)
+        yield from trial_lines(one, report, page)
     accepted = sum(1 for one in endpoint.findings if one.accepted)
     left = len(endpoint.findings) - accepted - len(told)
     rest = [counted(left, "more finding")] if left else []
@@ -95,8 +45,8 @@ def findings_of(endpoint: Endpoint, page: Page) -> Iterator[Text]:
         yield from flow(rest, page.width, first=" " * MARGIN, indent=MARGIN)
 
 
-def _finding(finding: Finding, page: Page) -> Iterator[Text]:
-    yield _first_line(finding, page)
+def _finding(finding: Finding, report: Report, page: Page) -> Iterator[Text]:
+    yield _first_line(finding, _stake(finding, report), page)
     indent = " " * 2 * MARGIN
     yield from sentence(finding.says, page.width, first=indent, indent=len(indent))
     if finding.code and finding.place is not None:
@@ -108,12 +58,14 @@ def _finding(finding: Finding, page: Page) -> Iterator[Text]:
         yield from flow(
             ["caused by", *touched], page.width, first=indent, indent=len(indent), separator=" "
         )
-    yield from flow(_last_items(finding), page.width, first=indent, indent=len(indent))
+    last = _last_items(finding, report)
+    if last:
+        yield from flow(last, page.width, first=indent, indent=len(indent))
 
 
-def _first_line(finding: Finding, page: Page) -> Text:
-    """Rule and place at the left, what is at stake at the right."""
-    right = _stake(finding)
+def _first_line(finding: Finding, right: str, page: Page) -> Text:
+    """Rule and place at the left, what is proven or at stake at the right."""
+    right = shorten(right, page.width // 2)
     left = Text.assemble(" " * MARGIN, (finding.rule, "bold yellow"))
     room = page.width - left.cell_len - GAP - (cell_len(right) + GAP if right else 0)
     if finding.place is not None:
@@ -127,22 +79,29 @@ def _first_line(finding: Finding, page: Page) -> Text:
     return Text.assemble(left, " " * gap, (right, "bold"))
 
 
-def _stake(finding: Finding) -> str:
-    if finding.could_save_ms is None:
+def _stake(finding: Finding, report: Report) -> str:
+    proof = report.proof_of(finding)
+    if proof is not None:
+        return proven(proof)
+    if finding.could_save_ms is None or report.is_withdrawn(finding):
         return ""
     who = " for others" if finding.saves_for == OTHERS else ""
-    return f"could save {milliseconds(finding.could_save_ms)}{who}"
+    return could_save_words(finding.could_save_ms, who)
 
 
-def _last_items(finding: Finding) -> Sequence[str]:
+def _last_items(finding: Finding, report: Report) -> Sequence[str]:
     items = []
-    if finding.round_trips:
+    # What was measured on a slower network stands below, and counts for more.
+    is_measured = any(one.at_round_trip_ms for one in report.trials_of(finding))
+    if finding.round_trips and not is_measured:
         curve = [
             f"{milliseconds(finding.could_save_at_ms(trip) or 0.0)} at {trip} ms"
             for trip in ROUND_TRIPS_MS
         ]
-        items.append(f"with a slower network {', '.join(curve)} of round trip")
-    return [*items, finding.id]
+        could = "could save " if report.is_withdrawn(finding) else ""
+        items.append(f"{could}with a slower network {', '.join(curve)} of round trip")
+    # Where there is a patch, the id stands in the command that shows it.
+    return items if any(map(has_patch, report.trials_of(finding))) else [*items, finding.id]
 
 
 def verdict(endpoint: Endpoint) -> str:

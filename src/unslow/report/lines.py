@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -21,6 +21,8 @@ _SPACE: Final = re.compile(r"\s+")
 _FIRST_FROM: Final = re.compile(r"[()]|\bFROM\b", re.IGNORECASE)
 _SELECT: Final = re.compile(r"SELECT(?: DISTINCT)? ", re.IGNORECASE)
 _INSERT: Final = re.compile(r"(INSERT INTO \S+ )\([^()]+\)", re.IGNORECASE)
+_JOINT: Final = re.compile(r"(?<=[,(/=])|(?=\.)")
+"""Where code may go on in the next line: behind a comma, a bracket or a slash, before a dot."""
 _RETURNING: Final = re.compile(r" RETURNING .*", re.IGNORECASE)
 _CAST: Final = re.compile(
     r"\?::\w+(?: varying| precision| with(?:out)? time zone)?(?:\(\?\))?(?:\[\])*", re.IGNORECASE
@@ -141,3 +143,29 @@ def _fitting_text(item: Item, room: int, widest: int) -> Text:
 def sentence(text: str, width: int, *, first: Text | str = "", indent: int = 0) -> list[Text]:
     """The words of a sentence in lines of at most `width` cells."""
     return flow(one_line(text).split(" "), width, first=first, indent=indent, separator=" ")
+
+
+def unshortened(text: str, width: int, *, first: Text | str = "", indent: int = 0) -> list[Text]:
+    """The same with nothing left out: a word that is too long goes on in the next line."""
+    widest = max(1, width - indent)
+    words = [part for word in one_line(text).split(" ") for part in _parted(word, widest)]
+    return flow(words, width, first=first, indent=indent, separator=" ")
+
+
+def _parted(word: str, width: int) -> Iterator[str]:
+    """A word in parts of at most `width` cells, each with as much as fits."""
+    part = ""
+    for piece in _pieces(word, width):
+        if part and cell_len(part + piece) > width:
+            yield part
+            part = ""
+        part += piece
+    yield part
+
+
+def _pieces(word: str, width: int) -> Iterator[str]:
+    if cell_len(word) <= width:
+        yield word
+        return
+    for piece in _JOINT.split(word):
+        yield from [piece] if cell_len(piece) <= width else piece

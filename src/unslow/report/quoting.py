@@ -55,6 +55,17 @@ def fenced(code: str, language: str = "") -> str:
     return f"{fence}{language}\n{flat}\n{fence}"
 
 
+def block(text: str, language: str = "") -> str:
+    """Text as a block of code with its lines as they are."""
+    lines = [_printable(line) for line in text.splitlines()]
+    fence = "`" * max(_FENCE_LENGTH, _longest(text) + 1)
+    return "\n".join([f"{fence}{language}", *lines, fence])
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() or sign == "\t" else "?" for sign in line)
+
+
 def row(cells: list[str]) -> str:
     """A row of a table; its cells are Markdown already, without line breaks."""
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
