@@ -5,7 +5,7 @@ and filled with data by a user, and is started once more by `unslow check`, in o
 how many of its operations counted, what was left out and why, and what was found. Whether that is
 true has to be read in the application's source: `docs/field-notes.md` says what came of it.
 
-    python -m bench.field_check [APP ...] [--json] [--cache FOLDER] [--keep FOLDER]
+    python -m bench.field_check [APP ...] [--trials] [--json] [--cache FOLDER] [--keep FOLDER]
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ class Result:
                 yield {"route": f"{endpoint['method']} {endpoint['route']}", **one}
 
 
-def try_app(app: App, checking: Checking, cache: Path, keep: Path, server_url: str) -> Result:
+def try_app(
+    app: App, checking: Checking, cache: Path, keep: Path, server_url: str, *, trials: bool
+) -> Result:
     """Fills an application with data, and checks it.
 
     Raises:
@@ -86,11 +88,12 @@ def try_app(app: App, checking: Checking, cache: Path, keep: Path, server_url: s
         rounds = checking.fills_count
         filled = start_and_visit(user, "one process", (), site, rounds=rounds, users=0)
         say(f"{app.name}: checking")
-        report = check(app, checking, replace(site, port=free_port("127.0.0.1")))
+        port = free_port("127.0.0.1")
+        report = check(app, checking, replace(site, port=port), trials=trials)
     return Result(app, len(filled.answers), report)
 
 
-def check(app: App, checking: Checking, site: Site) -> Mapping[str, Any]:
+def check(app: App, checking: Checking, site: Site, *, trials: bool) -> Mapping[str, Any]:
     """What the check of an application that has its data reports.
 
     Raises:
@@ -100,6 +103,7 @@ def check(app: App, checking: Checking, site: Site) -> Mapping[str, Any]:
     command = [
         *(sys.executable, "-m", "unslow", "check", "--url", f"http://127.0.0.1:{site.port}"),
         *("--json", "--output", str(file), "--folder", str(site.folder / "unslow")),
+        *(() if trials else ("--no-trials",)),
         *checking.options,
         "--",
         *checking.command(site),
@@ -163,6 +167,9 @@ def show_finding(one: Mapping[str, Any]) -> None:
         if place is not None:
             code = f"  {one['code'].strip()}" if word == "at" and one["code"] else ""
             print(f"    {word} {place['path']}:{place['line']} {place['function']}{code}")
+    for trial in one["trials"]:
+        times = "" if trial["times"] is None else f" {trial['times']:.2f}x"
+        print(f"    {trial['fix']}: {trial['verdict']}{times} {trial['says']} {trial['why']}")
 
 
 def counts_of(result: Result) -> str:
@@ -190,6 +197,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.field_check", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="APP", help=", ".join(a.name for a in CHECKED))
     parser.add_argument("--json", action="store_true", help="rows on stdout, for other programs")
+    parser.add_argument("--trials", action="store_true", help="try the fixes of what is found")
     parser.add_argument("--cache", type=Path, help="where the environments are kept")
     parser.add_argument("--keep", type=Path, help="where logs, stores and reports are kept")
     given = parser.parse_args(arguments)
@@ -203,7 +211,7 @@ def main(arguments: Sequence[str]) -> int:
             if app.checking is None or (given.names and app.name not in given.names):
                 continue
             try:
-                result = try_app(app, app.checking, cache, keep, server_url)
+                result = try_app(app, app.checking, cache, keep, server_url, trials=given.trials)
             except (FieldError, subprocess.CalledProcessError) as error:
                 say(f"WRONG: {error}")
                 failed = True

@@ -63,7 +63,7 @@ def unslow_command(port: int, run: Run, requests: Path, options: Sequence[str]) 
     """How unslow checks the app with the requests of a file, and reports in JSON."""
     check = [sys.executable, "-m", "unslow", "check", "--url", f"http://127.0.0.1:{port}", "--json"]
     check += ["--folder", str(run.folder / "store"), "--requests", str(requests)]
-    check += ["--concurrency", "1", *options, "--"]
+    check += ["--concurrency", "1", "--no-trials", *options, "--"]
     serve = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning"]
     return [*check, *serve, "bench.trial.app:app"]
 

@@ -38,6 +38,8 @@ from .wire import (
     HELLO,
     KEYS,
     PROTOCOL,
+    REROUTE,
+    SAMPLES,
     SERVED,
     SERVING,
     TRACES,
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from .record.arms import Arms
     from .record.middleware import Receive, Scope, Send
     from .store import StoreWriter
+    from .trial_arms import TrialArms
 
 RUN_VARIABLE = "UNSLOW_RUN"
 """Names the run, so that the processes of one app stand together in the store."""
@@ -168,6 +171,7 @@ class Agent:
         self._threads: Threads | None = None
         self._arms: Arms | None = None
         """Only where a check has started the app."""
+        self._trial_arms: TrialArms | None = None
 
     def start(self) -> None:
         """Starts recording and says hello."""
@@ -197,8 +201,7 @@ class Agent:
         # It may be about to start a probe.
         self.wait_for_starter()
         self._hook.uninstall()
-        if self._arms is not None:
-            self._arms.disarm()
+        self._disarm_all()
         self._probes.stop()
         self._patches.undo()
         lanes = sys.modules.get(f"{__package__}.record.lanes")
@@ -351,21 +354,38 @@ class Agent:
                 self._wire.listen(answers)
                 return
             from .record.arms import Arms
+            from .trial_arms import TrialArms
 
             self._arms = Arms()
-            self._wire.listen(
-                answers | {ARM: self._arm, DISARM: self._disarm, KEYS: self._keys},
-                gone=self._arms.disarm,
-            )
+            self._trial_arms = TrialArms(self._wire.secret)
+            more = {
+                ARM: self._arm,
+                DISARM: self._disarm,
+                SAMPLES: self._trial_arms.samples,
+                REROUTE: self._trial_arms.reroute,
+                KEYS: self._keys,
+            }
+            self._wire.listen(answers | more, gone=self._disarm_all)
+
+    def _disarm_all(self) -> None:
+        if self._trial_arms is not None:
+            self._trial_arms.close()
+        if self._arms is not None:
+            self._arms.disarm()
 
     def _arm(self, asked: Message) -> Message:
-        if self._arms is not None:
-            self._arms.arm(str(asked.get("switch")))
+        switch = str(asked.get("switch"))
+        if "arm" in asked and self._trial_arms is not None:
+            self._trial_arms.switch_on(str(asked["arm"]), switch, asked.get("parameters") or {})
+        elif self._arms is not None:
+            self._arms.arm(switch)
         return {}
 
     def _disarm(self, asked: Message) -> Message:
         switch = asked.get("switch")
-        if self._arms is not None:
+        if "arm" in asked and self._trial_arms is not None:
+            self._trial_arms.switch_off(str(asked["arm"]))
+        elif self._arms is not None:
             self._arms.disarm(None if switch is None else str(switch))
         return {}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from contextvars import ContextVar
-from threading import get_ident
+from threading import Lock, get_ident
 from types import CodeType
 from typing import Any, Final
 
@@ -241,7 +241,44 @@ class OpenTrace:
 LANE: ContextVar[Lane | None] = ContextVar("unslow_lane", default=None)
 """The lane of the open trace in which the calling code works."""
 
-ARM: ContextVar[str | None] = ContextVar("unslow_arm", default=None)
+
+class OpenArm:
+    """A fix that is switched on for the requests that name it, and how it fared.
+
+    A switch acts where `ARM` holds its own arm, and nowhere else.
+    """
+
+    __slots__ = ("broke", "careful", "fired_count", "lock", "name", "whys")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.fired_count = 0
+        """How often the switch acted."""
+        self.whys: dict[str, int] = {}
+        """Why it did not act where it was to, and how often."""
+        self.broke = ""
+        """How it failed, the first time; the app went on as it is written."""
+        self.careful = False
+        """Whether a failure must leave no trace in the app's transaction, at the price of time."""
+        self.lock = Lock()
+
+    def fired(self) -> None:
+        """The switch has acted."""
+        with self.lock:
+            self.fired_count += 1
+
+    def did_not(self, why: str) -> None:
+        """The switch did not act, and why: a sentence without values."""
+        with self.lock:
+            self.whys[why] = self.whys.get(why, 0) + 1
+
+    def failed(self, how: str) -> None:
+        """The switch failed; the app goes on as it is written."""
+        with self.lock:
+            self.broke = self.broke or how
+
+
+ARM: ContextVar[OpenArm | None] = ContextVar("unslow_arm", default=None)
 """The arm of a trial that the calling request runs under."""
 
 running: dict[int, Lane] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
+from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -18,15 +19,20 @@ from . import __version__
 from .diagnose.run import LEAST_ROUND_TRIP_MS, Diagnosis, calm_ones, diagnose, round_trips_ms
 from .diagnose.sources import Sources
 from .diagnose.views import Run, counts
+from .fixes.patches.files import text_of
+from .fixes.patches.patch import Subject
 from .model.checked import Checked, checked_of
 from .model.finding import Finding
+from .model.proof import FASTER, Trial
+from .model.proof_codec import Tried, tried_of
 from .model.receipt import Seen
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
 from .model.trace import Coverage, Process, Trace
 from .record.blame import LoopLedger, merged_blocked, merged_holders, pool_holders
 from .record.endpoints import endpoints_of, kept_of
 from .record.receipt import receipt_of
-from .store import Recorded, StoreMissingError, reading
+from .report.ranking import causes
+from .store import Recorded, StoreMissingError, StoreReader, reading
 
 _RUNS_TOLD: Final = 5
 _CLEARED_WITHIN_NS: Final = 10_000_000
@@ -63,10 +69,29 @@ def report_of_store(
             raise StoreMissingError(_no_such_run(folder, run, runs))
         text = reader.check(found[-1])
         checked = None if text is None else checked_of(text)
+        since, tried = _tried(reader, found[-1])
         # All of a check belongs together, and it is bounded.
         recorded = reader.run(found[-1], newest_count if checked is None else None)
     name = target or ("" if checked is None else checked.target)
-    return report_of(recorded, target=name, checked=checked, on_progress=on_progress)
+    recorded = _before(recorded, since)
+    report = report_of(recorded, target=name, checked=checked, on_progress=on_progress)
+    if tried is None:
+        return report
+    return replace(report, trials=tried.trials, proven_total=tried.total, trials_left=tried.left)
+
+
+def _tried(reader: StoreReader, run: str) -> tuple[float, Tried | None]:
+    """Since when trials went on in a run, and what they brought."""
+    found = reader.tried(run)
+    return (inf, None) if found is None else (found[0], tried_of(found[1]))
+
+
+def _before(recorded: Sequence[Recorded], moment: float) -> tuple[Recorded, ...]:
+    """What was recorded before a moment, in seconds since 1970."""
+    return tuple(
+        one._replace(traces=tuple(each for each in one.traces if each.started_at < moment))
+        for one in recorded
+    )
 
 
 def _no_such_run(folder: Path, run: str | None, runs: Sequence[str]) -> str:
@@ -91,6 +116,76 @@ def report_of(
     on_progress: Callable[[float], None] | None = None,
 ) -> Report:
     """The report of what one or more processes recorded."""
+    return _judged(recorded, target, checked, on_progress)[0]
+
+
+def subjects_of(folder: Path, run: str, checked: Checked | None) -> tuple[Subject, ...]:
+    """The findings of a run that is still going on, with what their fixes have to know.
+
+    Of findings with one cause the worst comes first, and of causes the one with most at stake; the
+    others of each cause follow.
+
+    Raises:
+        StoreMissingError, StoreFormatError, StoreDamagedError: as `report_of_store` does.
+    """
+    with reading(folder) as reader:
+        since, _ = _tried(reader, run)
+        recorded = _before(reader.run(run), since)
+    report, looked = _judged(recorded, "", checked, None)
+    traces: dict[str, list[Trace]] = defaultdict(list)
+    for one in looked.seen:
+        if counts(one.trace, looked.run.also_counted):
+            traces[f"{one.trace.method} {one.trace.route or '(no route)'}"].append(one.trace)
+    found = causes(report, report.findings)
+    ordered = [
+        *(cause.worst for cause in found),
+        *(one for cause in found for one in cause.findings[1:]),
+    ]
+    sources = looked.run.sources
+
+    def read(path: str) -> str | None:
+        return None if sources.file(path) is None else text_of(path)
+
+    return tuple(Subject(one, tuple(traces[one.route]), read) for one in ordered)
+
+
+class Proven(NamedTuple):
+    """A fix that a check has proven, with what it takes to write it."""
+
+    subject: Subject
+    trial: Trial
+
+
+def proven_fixes(folder: Path, run: str | None = None) -> tuple[Checked | None, tuple[Proven, ...]]:
+    """What a check has sent, and the fixes that it has proven; of the newest run with trials.
+
+    Raises:
+        StoreMissingError: there is no store, or no run in it that has tried anything.
+        StoreFormatError, StoreDamagedError: as `report_of_store` does.
+    """
+    with reading(folder) as reader:
+        names = [one for one in reader.runs() if one.startswith(run or "")]
+        found = next((one for one in reversed(names) if reader.tried(one)), None)
+        if found is None:
+            raise StoreMissingError(
+                f"{folder} holds no run in which fixes were tried. Check your app first: unslow"
+                " check MODULE:APP"
+            )
+        text = reader.check(found)
+        _, tried = _tried(reader, found)
+    checked = None if text is None else checked_of(text)
+    subjects = {one.finding.id: one for one in subjects_of(folder, found, checked)}
+    proven = () if tried is None else (one for one in tried.trials if one.verdict == FASTER)
+    known = (Proven(subjects[one.finding], one) for one in proven if one.finding in subjects)
+    return checked, tuple(known)
+
+
+def _judged(
+    recorded: Sequence[Recorded],
+    target: str,
+    checked: Checked | None,
+    on_progress: Callable[[float], None] | None,
+) -> tuple[Report, LookedAt]:
     if checked is not None:
         recorded = _measured(recorded, checked)
     tell = _Progress(sum(len(one.traces) for one in recorded), on_progress)
@@ -102,7 +197,7 @@ def report_of(
     tell.end()
     now = time.time()
     processes = [one.process for one in recorded]
-    return Report(
+    report = Report(
         target=target,
         created=_moment(now),
         recorded=_moment(looked.recorded_at),
@@ -120,6 +215,7 @@ def report_of(
         checked=checked,
         round_trip_ms=run.round_trip_ms,
     )
+    return report, looked
 
 
 class LookedAt(NamedTuple):

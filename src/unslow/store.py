@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS batches (
 );
 CREATE INDEX IF NOT EXISTS batches_process ON batches (process);
 CREATE TABLE IF NOT EXISTS checks (run TEXT PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (run TEXT PRIMARY KEY, since REAL NOT NULL, facts TEXT NOT NULL);
 """
 
 
@@ -180,6 +181,22 @@ def write_check(folder: Path, run: str, facts: str) -> None:
     try:
         with connection:
             connection.execute("INSERT OR REPLACE INTO checks VALUES (?, ?)", (run, facts))
+    finally:
+        connection.close()
+
+
+def write_tried(folder: Path, run: str, since: float, facts: str) -> None:
+    """Notes on a run what was tried, and since when: what was recorded later belongs to trials.
+
+    Raises:
+        StoreUnusableError, StoreFormatError: as `open_for_writing` does.
+    """
+    connection = open_for_writing(folder)
+    try:
+        with connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO trials VALUES (?, ?, ?)", (run, since, facts)
+            )
     finally:
         connection.close()
 
@@ -335,6 +352,17 @@ class StoreReader:
         """What the check has sent that a run is; None where it is no check."""
         row = self._connection.execute("SELECT facts FROM checks WHERE run = ?", (run,)).fetchone()
         return None if row is None else str(row[0])
+
+    def tried(self, run: str) -> tuple[float, str] | None:
+        """Since when trials went on in a run, and what was tried; None where nothing was."""
+        tables = "SELECT count(*) FROM sqlite_master WHERE name = 'trials'"
+        if not self._connection.execute(tables).fetchone()[0]:
+            # A version of before has written it.
+            return None
+        row = self._connection.execute(
+            "SELECT since, facts FROM trials WHERE run = ?", (run,)
+        ).fetchone()
+        return None if row is None else (float(row[0]), str(row[1]))
 
     def traces_count(self, run: str) -> int:
         """How many traces a run has."""

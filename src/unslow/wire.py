@@ -43,8 +43,16 @@ FLUSH: Final = "flush"
 TRACES: Final = "traces"
 """Asks for the traces since a position; the answer carries them packed, and the last position."""
 ARM: Final = "arm"
-"""Switches something on, `switch` says what; an agent in production has no arms and refuses."""
+"""Switches something on, `switch` says what; an agent in production has no arms and refuses. With
+an `arm` it is a fix, for the requests that name the arm, and `parameters` are what it has to know;
+an arm may have several fixes."""
 DISARM: Final = "disarm"
+"""Switches a `switch` off, or all fixes of an `arm`."""
+SAMPLES: Final = "samples"
+"""Asks what the requests of trials took since the last time, and how the arms fared."""
+REROUTE: Final = "reroute"
+"""Asks for the addresses of databases that can be led another way; with `routes`, the port of
+127.0.0.1 for each, they are, until there are none."""
 KEYS: Final = "keys"
 """Asks for keys of the app's tables, of databases at `hosts`; the answer names all hosts."""
 
@@ -139,6 +147,11 @@ class Connection:
         self._socket: socket.socket | None = None
         self._identity: tuple[int, int] | None = None
         self._sending = threading.Lock()
+
+    @property
+    def secret(self) -> str:
+        """What both ends know of each other, and nobody else."""
+        return self._secret
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Connection | None:

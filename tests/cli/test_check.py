@@ -31,8 +31,8 @@ from unslow.errors import UnslowError
 from unslow.model.finding import Finding
 from unslow.store import FILE, reading
 
-SMALL = ("--concurrency", "2", "--rounds", "2")
-LONG = ("--concurrency", "2", "--rounds", "100000")
+SMALL = ("--concurrency", "2", "--rounds", "2", "--no-trials")
+LONG = ("--concurrency", "2", "--rounds", "100000", "--no-trials")
 
 COUNTING = """
 import os

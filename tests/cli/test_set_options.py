@@ -52,6 +52,22 @@ def test_a_table_of_the_command_says_what_its_options_are() -> None:
     assert 5 == load().ring_traces
 
 
+def test_what_is_said_for_the_check_holds_when_its_patches_are_measured() -> None:
+    write(
+        '[tool.unslow.check]\nlogin = "POST /token"\nconcurrency = 2\nfail_on = "pool-wait"\n'
+        "[tool.unslow.fix]\nconcurrency = 3\nallow_dirty = true"
+    )
+
+    params = given_to("fix", "lazy-load-loop-3fa9c1")
+
+    assert ("POST /token", 3, True) == (
+        params["login"],
+        params["concurrency"],
+        params["allow_dirty"],
+    )
+    assert ("lazy-load-loop-3fa9c1",) == params["findings"]
+
+
 def test_what_is_given_wins_over_a_variable_and_that_over_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

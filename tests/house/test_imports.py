@@ -15,12 +15,14 @@ IN_THE_APP = (
     "agent",
     "current",
     "errors",
+    "fixes/catalogue",
     "fixes/switches",
     "model",
     "patching",
     "record",
     "settings",
     "store",
+    "trial_arms",
     "wire",
 )
 

@@ -115,7 +115,9 @@ def test_the_injected_folder_holds_one_file_and_the_agent_and_everybody_may_read
     assert {"sitecustomize.py", "agent"} == {path.name for path in injected.iterdir()}
     assert ["unslow"] == [path.name for path in (injected / "agent").iterdir()]
     copied = {path.name for path in (injected / "agent" / "unslow").iterdir()}
-    assert set(AGENT) == copied
+    assert {name.partition("/")[0] for name in AGENT} == copied
+    fixes = {path.name for path in (injected / "agent" / "unslow" / "fixes").iterdir()}
+    assert {"__init__.py", "catalogue.py", "switches"} == fixes
     assert all(path.stat().st_mode & 0o004 for path in injected.rglob("*"))
 
 

@@ -173,7 +173,7 @@ def at(street: tuple[Street, str]) -> str:
 async def checking(
     shop: Shop, url: str, limits: Limits = SMALL, headers: tuple[tuple[str, str], ...] = ()
 ) -> AsyncIterator[Check]:
-    async with open_client(url, limits.concurrency) as client:
+    async with open_client(url) as client:
         check = Check(client, cast(Link, shop), limits, headers, lambda _what, _part: None)
         check.begin()
         yield check

@@ -14,6 +14,8 @@ from ..errors import UnslowError
 from .check import check
 from .demo import demo
 from .explain import explain
+from .fix import fix
+from .load import load
 from .report import report
 from .rules import rules
 from .run import run
@@ -71,8 +73,19 @@ line says why.
 def command(ctx: click.Context) -> None:
     """The command `unslow`."""
     if name := ctx.invoked_subcommand:
-        ctx.default_map = {name: set_options(command.commands[name])}
+        ctx.default_map = {name: _defaults(name)}
 
 
-for one in (demo, run, check, report, explain, rules):
+def _defaults(name: str) -> dict[str, Any]:
+    """What is set of a command's options."""
+    found = set_options(command.commands[name])
+    if name != str(fix.name):
+        return found
+    # It asks the app that was checked: whoever has said how that is done has said it for both.
+    names = {one.name for one in fix.params}
+    asked = set_options(check)
+    return {key: value for key, value in asked.items() if key in names} | found
+
+
+for one in (demo, run, check, fix, report, explain, rules, load):
     command.add_command(one)

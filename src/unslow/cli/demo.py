@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -17,14 +18,20 @@ from urllib.parse import urlsplit
 import click
 
 from ..errors import CommandLineMissingError, DemoError, UnslowError
-from ..report.progress import progress
+from ..model import workload as model
+from ..prove.link import Link
+from ..prove.trials import Stage
+from ..prove.workload.sending import open_client
+from ..report.progress import progress, stages
 from ..settings import Settings, load
 from ..store import StoreFormatError, StoreUnusableError
+from ..wire import ARMS_VARIABLE
 from .app_process import AppProcess
 from .demo_app import STARTS_WITHIN_S, TARGET, serving
 from .ending import Ended, Ending, cancelling
 from .recording import Recording
 from .reporting import Form, report_command, say_what_is_kept, show_report
+from .trying import tried_on
 
 if TYPE_CHECKING:
     from ..demo.traffic import Request
@@ -33,6 +40,9 @@ _NEEDED: Final = ("asyncpg", "fastapi", "httpx", "psycopg", "requests", "sqlalch
 _EXAMPLE: Final = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 _CONNECTS_WITHIN_S: Final = 5
 _LOOK_EVERY_S: Final = 0.2
+_TRIALS_S: Final = 150.0
+_MOST_REQUESTS: Final = 2_000
+"""Of a route, in each of its trials."""
 _SECRET: Final = re.compile(r"(?<=:)(?!//).+(?=@)|(?<=password=)\S+", re.IGNORECASE)
 
 
@@ -46,6 +56,8 @@ class _Plan:
     """Rows, as a share of the whole demo."""
     traffic: float
     """Requests, as a share of the whole demo."""
+    trials_s: float
+    """How long fixes are tried at most; 0: none is."""
 
 
 @click.command()
@@ -63,6 +75,9 @@ class _Plan:
 @click.option(
     "--folder", type=click.Path(file_okay=False), help="Folder for the traces.  [default: .unslow]"
 )
+@click.option(
+    "--trials/--no-trials", default=True, show_default=True, help="Try the fixes of what is found."
+)
 @click.option("--scale", type=click.FloatRange(0, 1), default=1.0, hidden=True)
 @click.option("--traffic", type=click.FloatRange(0, 1), default=1.0, hidden=True)
 @click.pass_context
@@ -73,19 +88,22 @@ def demo(
     as_json: bool,
     everything: bool,
     folder: str | None,
+    trials: bool,
     scale: float,
     traffic: float,
 ) -> None:
     """Show what unslow sees in a sample API with the classic mistakes.
 
     Starts a PostgreSQL of its own and fills it, serves the API, asks each endpoint alone and then
-    with 20 users at once, and prints where every millisecond went. Takes about a minute. Nothing
-    has to be set up before, and nothing stays behind but the traces, for `unslow report`.
+    with 20 users at once, tries the fixes of what it found on the running app, and prints where
+    every millisecond went and what the fixes bring. Takes about three minutes. Nothing has to be
+    set up before, and nothing stays behind but the traces, for `unslow report`.
     """
     _check_installed()
     settings = load()
     settings = replace(settings, folder=folder or settings.folder)
-    plan = _Plan(None if database is None else _checked_address(database), keep, scale, traffic)
+    address = None if database is None else _checked_address(database)
+    plan = _Plan(address, keep, scale, traffic, _TRIALS_S if trials else 0.0)
     with Ending() as ending, ExitStack() as kept:
         ending.hold()
         recording, is_kept = _recording(kept, settings)
@@ -176,6 +194,8 @@ def _run(plan: _Plan, recording: Recording, ending: Ending) -> tuple[Ended | Non
             url = stack.enter_context(_database(plan, ending))
             app = stack.enter_context(_served(url, recording, ending))
             failed = _send_traffic(url, app, plan.traffic, ending)
+            if plan.trials_s and not failed:
+                _try_fixes(url, app, recording, plan.trials_s, ending)
             if plan.keep:
                 ended = _keep(app, url, plan, ending)
         except Ended:
@@ -284,6 +304,7 @@ def _served(url: str, recording: Recording, ending: Ending) -> Iterator[AppProce
     with start_stub() as stub:
         environment = {
             **recording.environment(os.environ),
+            ARMS_VARIABLE: "1",
             "UNSLOW_DEMO_DATABASE_URL": url,
             "UNSLOW_DEMO_STUB_URL": stub,
         }
@@ -365,6 +386,45 @@ def _send_round(
     wrong = Counter({f"status {status}": count for status, count in sent.statuses if status >= 400})
     wrong.update(dict(sent.errors))
     return wrong
+
+
+def _try_fixes(
+    url: str, app: AppProcess, recording: Recording, within_s: float, ending: Ending
+) -> None:
+    """Tries the fixes of what was found on the running app; a signal cancels it.
+
+    Raises:
+        Ended: a signal came.
+    """
+    from ..demo.traffic import USERS_TOGETHER, plan
+
+    requests: dict[str, list[model.Request]] = defaultdict(list)
+    for one in plan(url):
+        request = model.Request(one.method, one.path, source="demo", route=one.route)
+        # What writes is asked no more often than it was.
+        if one.method == "GET" and request not in requests[request.operation]:
+            requests[request.operation].append(request)
+
+    async def tried(told: Callable[[str, float], None]) -> None:
+        ending.call_instead(cancelling())
+        async with open_client(app.address) as client:
+            stage = Stage(
+                client=client,
+                link=Link(recording.listener, recording.serving_peers),
+                headers=(),
+                requests=requests,
+                users_count=USERS_TOGETHER,
+                left_count=lambda _route: _MOST_REQUESTS,
+                deadline=time.monotonic() + within_s,
+            )
+            await tried_on(stage, recording.folder, recording.run, None, told)
+
+    with stages() as told:
+        ending.hold()
+        try:
+            asyncio.run(tried(told))
+        finally:
+            ending.release()
 
 
 def _keep(app: AppProcess, url: str, plan: _Plan, ending: Ending) -> Ended:

@@ -19,11 +19,15 @@ AGENT: Final = (
     "agent.py",
     "current.py",
     "errors.py",
+    "fixes/__init__.py",
+    "fixes/catalogue.py",
+    "fixes/switches",
     "model",
     "patching.py",
     "record",
     "settings.py",
     "store.py",
+    "trial_arms.py",
     "wire.py",
 )
 """What of the package the agent is made of: all of it stands on the standard library alone."""
@@ -43,10 +47,11 @@ def make_folder() -> Path:
     agent.mkdir(parents=True)
     for name in AGENT:
         source = _PACKAGE / name
+        (agent / name).parent.mkdir(exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, agent / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(source, agent)
+            shutil.copy(source, agent / name)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder

@@ -21,6 +21,7 @@ from ..report.places import place_text
 from .effects import READ_METHODS, Effect, effects_of
 from .link import COMPARE, WATCH, Link
 from .operations import Operation, Operations, is_of, path_of, plain, says, status_of
+from .trials import Stage
 from .workload.login import Login, log_in
 from .workload.sending import as_json, counts, send, send_all
 
@@ -196,6 +197,21 @@ class Check:
             also_counted=self._limits.also_counted,
             database_hosts=tuple(sorted(self._hosts)),
             stopped_by=self._stopped_by,
+        )
+
+    def stage(self) -> Stage:
+        """The app as it is for trials: what may be sent again, and what time is left."""
+        open_ones = {one.name: one for one in self._operations.open() if one.route}
+        most = self._limits.requests_per_route
+        return Stage(
+            client=self._client,
+            link=self._link,
+            headers=self._headers,
+            requests={name: tuple(one.good) for name, one in open_ones.items()},
+            users_count=self._limits.concurrency,
+            left_count=lambda name: max(0, most - open_ones[name].sent_count),
+            deadline=self._deadline,
+            also_counted=self._limits.also_counted,
         )
 
     def uncounted_answers(self) -> list[str]:

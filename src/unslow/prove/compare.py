@@ -99,6 +99,10 @@ SHARED_PLAN: Final = Plan((Look(6, 0.003), Look(12, 0.012), Look(24, 0.035)))
 it where the fix was the fastest, or the slowest, in every one; by chance that is 1 in 365."""
 
 
+VETO_PLAN: Final = Plan((Look(6, 0.035),))
+"""For whether what is faster alone is slower in a crowd, with one baseline a block: six of six."""
+
+
 class Judged(NamedTuple):
     """What came of it."""
 

@@ -3,17 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..errors import WireError
 from ..model.codec import trace_of
+from ..model.proof import Arm
 from ..model.trace import Trace
-from ..wire import ARM, DISARM, KEYS, REFUSED, TRACES, Listener, Message, Peer, tupled
+from ..wire import (
+    ARM,
+    DISARM,
+    FLUSH,
+    KEYS,
+    REFUSED,
+    REROUTE,
+    SAMPLES,
+    TRACES,
+    Listener,
+    Message,
+    Peer,
+    tupled,
+)
 
 WATCH: Final = "watch"
 COMPARE: Final = "compare"
 
 _PATIENCE_S: Final = 10.0
+_NAMED: Final = f"{WireError.__name__}: "
+"""How the app begins what a switch says on purpose."""
+
+
+class SwitchRefusedError(WireError):
+    """A switch cannot act in this app; the message says why, and nothing else."""
+
+
+class Fared(NamedTuple):
+    """How a switch fared in the app since it is on."""
+
+    fired_count: int = 0
+    whys: tuple[str, ...] = ()
+    """Why it did not act where it was to."""
+    broke: str = ""
+
+
+class Samples(NamedTuple):
+    """What the app told of requests of trials."""
+
+    walls_ms: Mapping[int, float]
+    """By the number of a timed request, from the call of the app to the last byte."""
+    fared: Mapping[str, Fared]
 
 
 class Link:
@@ -42,6 +79,53 @@ class Link:
         for peer in self._serving():
             self._ask(peer, DISARM, {"switch": switch})
 
+    @property
+    def secret(self) -> str:
+        """What the app's processes know the tool by."""
+        return self._listener.secret
+
+    @property
+    def processes_count(self) -> int:
+        """How many processes serve the app."""
+        return sum(1 for _ in self._serving())
+
+    def switch_on(self, name: str, arm: Arm) -> None:
+        """Switches a fix on for the requests that name an arm, beside others that the arm has.
+
+        Raises:
+            SwitchRefusedError: the switch cannot act in this app.
+            WireError: a process did not answer.
+        """
+        fields = {"switch": arm.fix, "arm": name, "parameters": dict(arm.parameters)}
+        for peer in self._serving():
+            answer = self._listener.ask(peer, ARM, _PATIENCE_S, **fields)
+            if answer is not None and answer["type"] == REFUSED:
+                raise SwitchRefusedError(str(answer.get("why")).removeprefix(_NAMED))
+
+    def switch_off(self, name: str) -> None:
+        """Takes back all fixes of an arm.
+
+        Raises:
+            WireError: as `switch_on` does.
+        """
+        for peer in self._serving():
+            self._ask(peer, DISARM, {"arm": name})
+
+    def samples(self) -> Samples:
+        """What the requests of trials took since the last call, and how the arms fared.
+
+        Raises:
+            WireError: a process did not answer.
+        """
+        walls_ms: dict[int, float] = {}
+        fared: dict[str, Fared] = {}
+        for peer in self._serving():
+            answer = self._ask(peer, SAMPLES, {}) or {"samples": [], "arms": {}}
+            walls_ms.update((number, ns / 1e6) for number, ns in answer["samples"])
+            for name, one in answer["arms"].items():
+                fared[name] = Fared(int(one["fired"]), tuple(one["whys"]), str(one["broke"]))
+        return Samples(walls_ms, fared)
+
     def new_traces(self) -> tuple[Trace, ...]:
         """What was recorded since the last call.
 
@@ -49,6 +133,38 @@ class Link:
             WireError: a process did not answer.
         """
         return tuple(trace for peer in self._serving() for trace in self._traces_of(peer))
+
+    def database_addresses(self) -> tuple[str, ...]:
+        """The addresses, `host:port`, of the databases that can be led another way.
+
+        Raises:
+            WireError: a process did not answer.
+        """
+        answers = (self._ask(peer, REROUTE, {}) for peer in self._serving())
+        found = (one for answer in answers if answer for one in answer["addresses"])
+        return tuple(dict.fromkeys(found))
+
+    def reroute(self, routes: Mapping[str, int]) -> tuple[str, ...]:
+        """Has databases asked through ports of 127.0.0.1; no routes: by their own ways again.
+
+        Returns:
+            Why some are not, a sentence each.
+
+        Raises:
+            WireError: a process did not answer.
+        """
+        answers = (self._ask(peer, REROUTE, {"routes": dict(routes)}) for peer in self._serving())
+        left = (one for answer in answers if answer for one in answer.get("not_rerouted", ()))
+        return tuple(f"{what}: {why}" for what, why in left)
+
+    def flush(self) -> None:
+        """Has all that was recorded written.
+
+        Raises:
+            WireError: a process did not answer.
+        """
+        for peer in self._serving():
+            self._ask(peer, FLUSH, {})
 
     def database_hosts(self) -> frozenset[str]:
         """The hosts of the databases that the app's engines lead to, asked or not.

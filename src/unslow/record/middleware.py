@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -59,6 +60,10 @@ def call_traced(
     """
     if scope["type"] != "http" or MARK in scope or not recorder.recording:
         return app(scope, receive, send)
+    armed = recorder.armed
+    if armed is not None and (asked := armed.asked(scope)) is not None:
+        traced = partial(call_traced, app, recorder)
+        return armed.call(app, traced, asked, scope, receive, send)
     outer = LANE.get()
     if outer is not None and outer.trace.response_end_ns == 0 and outer.trace.end_ns == 0:
         # An app that calls another one in-process: part of the request that is open.

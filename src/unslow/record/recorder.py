@@ -9,6 +9,7 @@ from typing import Any
 
 from ..current import OpenTrace, RawPlace
 from ..model.trace import Coverage
+from .armed import ArmedRequests
 
 _PENDING = 5_000
 _STALLS = 1_000
@@ -42,6 +43,8 @@ class Recorder:
         """Whether it is watched what the app reads of the ORM's objects, at the price of time."""
         self.comparing = False
         """Whether bodies are hashed, so that equal answers can be told."""
+        self.armed: ArmedRequests | None = None
+        """Runs the requests of trials; only where a check has started the app."""
         self.stalls: deque[list[Any]] = deque(maxlen=_STALLS)
         """`[thread_id, start_ns, end_ns, raw place]`: loops held by what belongs to no request."""
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from .live import is_screen
+
+_DRAWN_PER_S: Final = 10.0
 
 
 @contextmanager
@@ -26,14 +29,23 @@ def progress(
 
 
 @contextmanager
-def stages(*, console: Console | None = None) -> Iterator[Callable[[str, float], None]]:
-    """The same for several things one after the other, each named as it goes on."""
-    with _bar("", console) as update:
+def stages(
+    *, console: Console | None = None, per_s: float = _DRAWN_PER_S
+) -> Iterator[Callable[[str, float], None]]:
+    """The same for several things one after the other, each named as it goes on.
+
+    Args:
+        console: Where to show it.
+        per_s: How often it is drawn in a second.
+    """
+    with _bar("", console, per_s) as update:
         yield update
 
 
 @contextmanager
-def _bar(description: str, console: Console | None) -> Iterator[Callable[[str, float], None]]:
+def _bar(
+    description: str, console: Console | None, per_s: float = _DRAWN_PER_S
+) -> Iterator[Callable[[str, float], None]]:
     console = console or Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
@@ -41,6 +53,7 @@ def _bar(description: str, console: Console | None) -> Iterator[Callable[[str, f
         TaskProgressColumn(text_format_no_percentage=" " * 4),
         TimeElapsedColumn(),
         console=console,
+        refresh_per_second=per_s,
         transient=True,
         redirect_stdout=False,
         disable=not is_screen(console),

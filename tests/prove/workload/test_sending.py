@@ -300,7 +300,7 @@ async def test_several_users_send_everything_once(url: str, app: App, users: int
     requests = [Request("GET", f"/{number}") for number in range(30)]
     seen: list[Exchange] = []
 
-    async with open_client(url, users) as client:
+    async with open_client(url) as client:
         done = await send_all(
             client,
             requests,
@@ -357,7 +357,7 @@ async def test_when_the_time_is_up_the_rest_is_counted_as_not_sent(url: str) -> 
 async def test_what_counts_and_what_fails_is_counted(url: str) -> None:
     paths = ["/json", "/same", "/missing", "/damaged", "/json"]
 
-    async with open_client(url, 2) as client:
+    async with open_client(url) as client:
         done = await send_all(
             client, [Request("GET", path) for path in paths], 2, within_s=20, also_counted=(304,)
         )

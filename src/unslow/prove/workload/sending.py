@@ -15,6 +15,7 @@ from typing import Final
 import httpx
 
 from ...model.workload import Exchange, Headers, Request, Sent
+from ..connections import Connections
 
 ANSWER_WITHIN_S: Final = 30.0
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -44,15 +45,15 @@ class Limits:
 _LIMITS: Final = Limits()
 
 
-def open_client(base_url: str, users_count: int = 1) -> httpx.AsyncClient:
-    """A client for so many users of an app on this machine or near it.
+def open_client(base_url: str) -> httpx.AsyncClient:
+    """A client of an app on this machine or near it, with a connection for each user.
 
     It keeps no cookies, so that no answer changes a later request: those of a login are headers.
     """
     return httpx.AsyncClient(
         base_url=base_url,
         timeout=ANSWER_WITHIN_S,
-        limits=httpx.Limits(max_connections=users_count, max_keepalive_connections=users_count),
+        transport=Connections(),
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         # Never through a proxy of the environment, and with no password of its .netrc.
         trust_env=False,

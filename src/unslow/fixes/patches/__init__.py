@@ -1,0 +1,1 @@
+"""Fixes as the tool plans and writes them: one file for each, named as the fix is."""

@@ -1,0 +1,272 @@
+"""The trial of a fix that changes only the request that runs under it: its arms take turns."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from statistics import median, median_low
+from typing import Final
+
+from ..fixes.catalogue import OWN, Fix
+from ..fixes.patches.patch import Subject, patcher_of, refined
+from ..model.proof import FASTER, NOT_TRIED, Arm, Trial
+from ..model.workload import Exchange, Request
+from .compare import OWN_PLAN, SHARED_PLAN, VETO_PLAN, Block, Judged, Plan, cannot_win, judged, look
+from .crowds import Crowds
+from .experiment import BASELINE, Experiment, MixedArmsError, TrialOverError
+from .same_answer import FEWEST_BASELINES, SameAnswer
+from .variant import Variant, said_most, sent_count, trial_of
+
+_LEAST_RECORDED: Final = 3
+"""Requests of each arm that are recorded, all different ones together."""
+_RACE_BLOCKS: Final = 12
+_DROPS_FROM: Final = 4
+"""Blocks after which a variant that cannot win is dropped."""
+_ARMS_PER_BLOCK: Final = 3
+"""The app as it is, twice, and the fix: the second time tells what it differs from itself."""
+
+
+class OwnTrial:
+    """Tries the variants of one fix on one finding, one request in flight."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        subject: Subject,
+        fix: Fix,
+        requests: Sequence[Request],
+        users_count: int,
+    ) -> None:
+        self._users_count = users_count
+        self._experiment = experiment
+        self._subject = subject
+        self._fix = fix
+        self._requests = requests
+        self._variants: list[Variant] = []
+        self._statements_before: list[int] = []
+        self._wall_ms = 0.0
+        """Of a request as the app is, the longest median of those looked at."""
+
+    async def run(self) -> Trial:
+        """Tries them; what is switched on meanwhile is off at the end.
+
+        Raises:
+            CannotTryError: the fix cannot be tried on this finding.
+            MixedArmsError: the fix changes what requests share, so its arms must not take turns.
+            TrialOverError: the app refused, or there was no time to try anything.
+        """
+        if self._fix.changes != OWN:
+            raise MixedArmsError(
+                f"{self._fix.id} changes what requests share: request by request, those of one arm"
+                " would run under the other. Try it in drained blocks."
+            )
+        arms = patcher_of(self._fix.id).candidates(self._subject)
+        try:
+            await self._look([self._added(arm) for arm in arms])
+            if not self._racing():
+                return self._trial(said_most(self._variants))
+            best = await self._race(self._racing(), _RACE_BLOCKS)
+            best = await self._with_less(best)
+            # From here on it is on for its own requests only: a switch listens to each statement.
+            for one in self._variants:
+                one.switch_off(self._experiment)
+            alone = await self._confirmed(best)
+            in_crowd = await self._in_crowd(best, alone)
+            await self._look_again(best)
+            return self._trial(best, alone, in_crowd)
+        finally:
+            for one in self._variants:
+                one.switch_off(self._experiment)
+
+    def _trial(
+        self, best: Variant, alone: Judged | None = None, in_crowd: Judged | None = None
+    ) -> Trial:
+        before = median_low(self._statements_before) if self._statements_before else None
+        return trial_of(
+            self._subject,
+            self._fix,
+            best,
+            self._variants,
+            judged=alone,
+            in_crowd=in_crowd,
+            statements_before=before,
+        )
+
+    def _racing(self) -> list[Variant]:
+        return [one for one in self._variants if not one.verdict]
+
+    def _added(self, arm: Arm) -> Variant:
+        same = SameAnswer(may_reorder=may_reorder(self._subject))
+        variant = Variant(f"{self._fix.id}-{len(self._variants) + 1}", arm, same)
+        self._variants.append(variant)
+        variant.switch_on(self._experiment)
+        return variant
+
+    async def _look(self, variants: Sequence[Variant]) -> None:
+        """Compares answers, counts statements, and drops what does not act or changes an answer."""
+        for request in self._requests:
+            await self._look_at(request, variants)
+        for one in variants:
+            one.compare(self._fix)
+            if self._fix.saves_statements:
+                self._drop_if_no_fewer(one)
+
+    async def _look_at(self, request: Request, variants: Sequence[Variant]) -> None:
+        taken = await self._block(request, (BASELINE,) * FEWEST_BASELINES, variants)
+        self._wall_ms = max(self._wall_ms, median(taken.get(BASELINE) or (0.0,)))
+        recorded = await self._experiment.recorded(request, BASELINE)
+        self._seen(BASELINE, recorded.exchange, variants)
+        if recorded.trace is not None:
+            self._statements_before.append(sent_count(recorded.trace))
+        for one in variants:
+            for _ in range(recorded_count(self._requests)):
+                if not one.verdict:
+                    one.note(await self._experiment.recorded(request, one.name))
+
+    def _drop_if_no_fewer(self, variant: Variant) -> None:
+        after = variant.statements_count
+        if after is None or not self._statements_before:
+            return
+        before = median_low(self._statements_before)
+        if after >= before:
+            variant.drop(NOT_TRIED, f"it sends {after} statements, {before} without it")
+
+    async def _race(self, variants: Sequence[Variant], blocks_count: int) -> Variant:
+        """Finds the quickest; what cannot be that any more is dropped on the way."""
+        taken: dict[str, list[float]] = {one.name: [] for one in variants}
+        left = list(variants)
+        for number in range(blocks_count):
+            if len(left) < 2 and number >= _DROPS_FROM:
+                break
+            found = await self._turn(number, [one.name for one in left])
+            if any(one.name not in found for one in left):
+                continue
+            for one in left:
+                taken[one.name].append(found[one.name][0])
+            if number + 1 >= _DROPS_FROM:
+                left = _still_in(left, taken)
+        for one in variants:
+            one.race_ms = median(taken[one.name]) if taken[one.name] else None
+        return _quickest(left, taken)
+
+    async def _with_less(self, best: Variant) -> Variant:
+        """The same with less to load, where that is quicker still."""
+        arm = refined(self._fix.id, self._subject, best.arm)
+        if arm is None:
+            return best
+        less = self._added(arm)
+        await self._look([less])
+        if less.verdict:
+            return best
+        return await self._race([best, less], _RACE_BLOCKS)
+
+    async def _confirmed(self, best: Variant) -> Judged | None:
+        """Judges the best by blocks of its own: those of the race have chosen it.
+
+        None where the time was up before the first look.
+        """
+        plan = self._plan()
+        blocks: list[Block] = []
+        while True:
+            try:
+                taken = await self._turn(
+                    len(blocks), (BASELINE, BASELINE, best.name), best.switch(self._experiment)
+                )
+            except TrialOverError:
+                return judged(blocks, plan)
+            if len(taken.get(BASELINE, ())) == 2 and taken.get(best.name):
+                blocks.append(Block(taken[BASELINE], taken[best.name][0]))
+            elif best.same.judged().same is False:
+                return None
+            found = look(blocks, plan)
+            if found is not None:
+                return found
+
+    async def _in_crowd(self, best: Variant, alone: Judged | None) -> Judged | None:
+        """The same with many users at once, where it is faster alone."""
+        if alone is None or alone.verdict != FASTER or self._users_count < 2:
+            return None
+        return await self._judged_in_crowd(best, VETO_PLAN)
+
+    async def _judged_in_crowd(self, variant: Variant, plan: Plan = SHARED_PLAN) -> Judged | None:
+        crowds = Crowds(self._experiment, self._requests, self._users_count)
+
+        def seen(arm: str, exchange: Exchange) -> None:
+            self._seen(arm, exchange, (variant,))
+
+        switched = variant.switch(self._experiment)
+        with suppress(TrialOverError):
+            await crowds.fit(seen, variant.name, switched)
+        return await crowds.judge(variant.name, switched, seen, plan)
+
+    async def _look_again(self, best: Variant) -> None:
+        """The app as it is once more, so that what changed by itself meanwhile is told."""
+        for request in self._requests:
+            with suppress(TrialOverError):
+                await self._block(request, (BASELINE,) * 2, (best,))
+
+    def _plan(self) -> Plan:
+        """How many blocks: fewer where each takes long."""
+        left_s = self._experiment.allowance.deadline - time.monotonic()
+        needs_s = OWN_PLAN.looks[-1].blocks_count * _ARMS_PER_BLOCK * self._wall_ms / 1e3
+        return OWN_PLAN if needs_s < left_s / 2 else SHARED_PLAN
+
+    async def _turn(
+        self,
+        number: int,
+        arms: Sequence[str],
+        switched: Callable[[bool], None] | None = None,
+    ) -> dict[str, tuple[float, ...]]:
+        request = self._requests[number % len(self._requests)]
+        return await self._block(request, arms, self._variants, switched)
+
+    async def _block(
+        self,
+        request: Request,
+        arms: Sequence[str],
+        variants: Sequence[Variant],
+        switched: Callable[[bool], None] | None = None,
+    ) -> dict[str, tuple[float, ...]]:
+        def seen(arm: str, exchange: Exchange) -> None:
+            self._seen(arm, exchange, variants)
+
+        more = (switched,) if switched is not None else ()
+        return dict(await self._experiment.block(request, arms, seen, *more))
+
+    def _seen(self, arm: str, exchange: Exchange, variants: Sequence[Variant]) -> None:
+        for one in variants:
+            if arm == BASELINE:
+                one.same.before(exchange)
+            elif arm == one.name:
+                one.same.after(exchange)
+
+
+def recorded_count(requests: Sequence[Request]) -> int:
+    """How often each of so many requests is recorded under an arm."""
+    return math.ceil(_LEAST_RECORDED / len(requests))
+
+
+def may_reorder(subject: Subject) -> bool:
+    """Whether a statement of the route brings several rows in no order that it names."""
+    return any(
+        (one.rows_count or 0) > 1 and "ORDER BY" not in one.shape.upper()
+        for trace in subject.traces
+        for one in trace.statements
+    )
+
+
+def _quickest(variants: Sequence[Variant], taken: Mapping[str, Sequence[float]]) -> Variant:
+    return min(variants, key=lambda one: median(taken[one.name] or (math.inf,)))
+
+
+def _still_in(variants: Sequence[Variant], taken: Mapping[str, Sequence[float]]) -> list[Variant]:
+    """Those that may still be the quickest."""
+    best = _quickest(variants, taken)
+    blocks = {one.name: [Block((ms,), ms) for ms in taken[one.name]] for one in variants}
+    return [
+        one
+        for one in variants
+        if one is best or not cannot_win(blocks[one.name], blocks[best.name])
+    ]
