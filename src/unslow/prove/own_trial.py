@@ -28,6 +28,10 @@ _ARMS_PER_BLOCK: Final = 3
 """The app as it is, twice, and the fix: the second time tells what it differs from itself."""
 
 
+_WORTH_ITS_RISK: Final = 1.1
+"""What loads less may lack a column that a request reads which was not watched."""
+
+
 class OwnTrial:
     """Tries the variants of one fix on one finding, one request in flight."""
 
@@ -160,7 +164,9 @@ class OwnTrial:
         await self._look([less])
         if less.verdict:
             return best
-        return await self._race([best, less], _RACE_BLOCKS)
+        await self._race([best, less], _RACE_BLOCKS)
+        is_worth_it = (less.race_ms or math.inf) * _WORTH_ITS_RISK <= (best.race_ms or math.inf)
+        return less if is_worth_it else best
 
     async def _confirmed(self, best: Variant) -> Judged | None:
         """Judges the best by blocks of its own: those of the race have chosen it.
@@ -203,9 +209,20 @@ class OwnTrial:
 
     async def _look_again(self, best: Variant) -> None:
         """The app as it is once more, so that what changed by itself meanwhile is told."""
+        statements: list[int] = []
         for request in self._requests:
             with suppress(TrialOverError):
                 await self._block(request, (BASELINE,) * 2, (best,))
+                recorded = await self._experiment.recorded(request, BASELINE)
+                if recorded.trace is not None:
+                    statements.append(sent_count(recorded.trace))
+        before = self._statements_before
+        if statements and before and median_low(statements) < median_low(before):
+            best.drop(
+                NOT_TRIED,
+                "what was loaded stays in a cache of the app's own: afterwards it sends"
+                f" {median_low(statements)} statements without it too, {median_low(before)} before",
+            )
 
     def _plan(self) -> Plan:
         """How many blocks: fewer where each takes long."""

@@ -8,7 +8,7 @@ from statistics import median_low
 from typing import Final
 
 from ..diagnose.views import is_control
-from ..fixes.catalogue import Fix
+from ..fixes.catalogue import UNSAFE, Fix
 from ..fixes.patches.patch import Subject
 from ..model.proof import (
     BROKE,
@@ -140,7 +140,7 @@ def trial_of(
     return Trial(
         finding=subject.finding.id,
         arm=variant.arm,
-        risk=fix.risk,
+        risk=UNSAFE if variant.arm.parameters.get("load_only") else fix.risk,
         verdict=verdict,
         why=why,
         fired_count=variant.fired_count,

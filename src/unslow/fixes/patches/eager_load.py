@@ -90,7 +90,13 @@ def write(subject: Subject, arm: Arm) -> Patch:
         return Patch(advice=_advice(wanted, arm, str(error)))
     if after == text:
         return Patch(advice=f"`{arm.says}` is already there, at {wanted.where}.")
-    return Patch((Edit(wanted.path, text, after),))
+    return Patch((Edit(wanted.path, text, after),), _LESS if "load_only" in arm.parameters else "")
+
+
+_LESS: Final = (
+    "Only those columns are loaded that the watched requests read. One that is read elsewhere is"
+    " then loaded when it is, row by row; in an asynchronous session that is an error."
+)
 
 
 def _advice(wanted: _Wanted, arm: Arm, why: str) -> str:
