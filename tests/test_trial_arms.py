@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select
+from sqlalchemy import Engine, create_engine, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import StaticPool
 
@@ -202,3 +203,66 @@ def test_databases_are_led_another_way_and_back(
             assert 1 == connection.exec_driver_sql("SELECT 1").scalar_one()
     finally:
         engine.dispose()
+
+
+@pytest.fixture
+def engine(link: Link, database_url: str) -> Iterator[Engine]:
+    """One that the agent has seen, on a database with a table."""
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE orders (id int)")
+    yield engine
+    engine.dispose()
+
+
+def writes(engine: Engine) -> bool:
+    """Whether the database lets an app write."""
+    with engine.connect() as connection:
+        try:
+            connection.exec_driver_sql("INSERT INTO orders VALUES (1)")
+        except DBAPIError as error:
+            assert "25006" == getattr(error.orig, "sqlstate", "")  # noqa: PT017
+            return False
+    return True
+
+
+def test_the_guard_refuses_writes_until_it_is_down(link: Link, engine: Engine) -> None:
+    up = [link.guard(on=True), link.guard(on=True)]
+    during = writes(engine)
+    down = [link.guard(on=False), link.guard(on=False)]
+
+    assert (False, True) == (during, writes(engine))
+    name = f"{engine.url.host}:{engine.url.port}/{engine.url.database}"
+    assert not any(name in pool for found in (*up, *down) for pool in found)
+
+
+def test_what_comes_to_be_unguarded_is_told_when_it_is_taken_down(
+    link: Link, tmp_path: Path
+) -> None:
+    link.guard(on=True)
+    file = create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+
+    left = link.guard(on=False)
+
+    file.dispose()
+    (why,) = (why for pool, why in left.items() if "shop.db" in pool)
+    assert "it was made while fixes were tried" == why
+
+
+def test_when_the_tool_goes_the_guard_is_taken_down(link: Link, tool: Tool, engine: Engine) -> None:
+    link.guard(on=True)
+    during = writes(engine)
+
+    tool.listener.close()
+
+    assert not during
+    until(lambda: writes(engine))
+
+
+def test_when_the_agent_stops_the_guard_is_taken_down(link: Link, engine: Engine) -> None:
+    link.guard(on=True)
+    during = writes(engine)
+
+    agent.stop()
+
+    assert (False, True) == (during, writes(engine))

@@ -34,6 +34,7 @@ from .wire import (
     BYE,
     DISARM,
     FLUSH,
+    GUARD,
     HEALTH,
     HELLO,
     KEYS,
@@ -363,6 +364,7 @@ class Agent:
                 DISARM: self._disarm,
                 SAMPLES: self._trial_arms.samples,
                 REROUTE: self._trial_arms.reroute,
+                GUARD: self._trial_arms.guard,
                 KEYS: self._keys,
             }
             self._wire.listen(answers | more, gone=self._disarm_all)

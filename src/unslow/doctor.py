@@ -7,7 +7,7 @@ import platform
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
@@ -22,12 +22,15 @@ from .diagnose.views import Run, counts
 from .fixes.patches.files import text_of
 from .fixes.patches.patch import Subject
 from .model.checked import Checked, checked_of
+from .model.compared import Compared
 from .model.finding import Finding
 from .model.proof import FASTER, Trial
 from .model.proof_codec import Tried, tried_of
 from .model.receipt import Seen
 from .model.report import Blocked, Endpoint, Holder, Machine, Report
 from .model.trace import Coverage, Process, Trace
+from .prove.named_checks import NamedCheck, two_checks
+from .prove.two_checks import RunMeasured, compared, measured
 from .record.blame import LoopLedger, merged_blocked, merged_holders, pool_holders
 from .record.endpoints import endpoints_of, kept_of
 from .record.receipt import receipt_of
@@ -141,12 +144,26 @@ def subjects_of(folder: Path, run: str, checked: Checked | None) -> tuple[Subjec
         *(cause.worst for cause in found),
         *(one for cause in found for one in cause.findings[1:]),
     ]
-    sources = looked.run.sources
+    texts = _Texts(looked.run.sources)
+    # As they are now: a patch of another finding may be written before they are asked for.
+    for place in [place for each in ordered for place in (each.place, each.touched) if place]:
+        texts.read(place.path)
+    return tuple(Subject(one, tuple(traces[one.route]), texts.read) for one in ordered)
 
-    def read(path: str) -> str | None:
-        return None if sources.file(path) is None else text_of(path)
 
-    return tuple(Subject(one, tuple(traces[one.route]), read) for one in ordered)
+class _Texts:
+    """Texts of files that are what the run ran, each read once."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._texts: dict[str, str | None] = {}
+
+    def read(self, path: str) -> str | None:
+        """The text of a file, with its line ends; None where it is another one by now."""
+        if path not in self._texts:
+            is_old = self._sources.file(path) is not None
+            self._texts[path] = text_of(path) if is_old else None
+        return self._texts[path]
 
 
 class Proven(NamedTuple):
@@ -178,6 +195,41 @@ def proven_fixes(folder: Path, run: str | None = None) -> tuple[Checked | None, 
     proven = () if tried is None else (one for one in tried.trials if one.verdict == FASTER)
     known = (Proven(subjects[one.finding], one) for one in proven if one.finding in subjects)
     return checked, tuple(known)
+
+
+def compared_runs(
+    folder: Path, a: str | None = None, b: str | None = None, *, accepted: Collection[str] = ()
+) -> Compared:
+    """What differs between two checks; `a` and `b` name them as `two_checks` says.
+
+    Args:
+        folder: The folder of the store.
+        a: The check before; None for the newest two of one target.
+        b: The check after; None for the newest of the same target.
+        accepted: The ids of findings that are accepted.
+
+    Raises:
+        TwoChecksError: they are not there, or it is not clear which ones are meant.
+        StoreMissingError, StoreFormatError, StoreDamagedError: as `report_of_store` does.
+    """
+    before, after = two_checks(folder, a, b)
+    # One after the other: the requests of both need not be in memory at once.
+    return compared(_run_measured(before, accepted), _run_measured(after, accepted))
+
+
+def _run_measured(named: NamedCheck, accepted: Collection[str]) -> RunMeasured:
+    with reading(named.folder) as reader:
+        since, tried = _tried(reader, named.run)
+        recorded = _before(reader.run(named.run), since)
+    report, looked = _judged(recorded, "", named.checked, None)
+    return measured(
+        named,
+        replace(report, trials=None if tried is None else tried.trials),
+        looked.seen,
+        (one.process for one in recorded),
+        accepted=accepted,
+        first_at=min((one.started_at for each in recorded for one in each.traces), default=inf),
+    )
 
 
 def _judged(

@@ -12,7 +12,10 @@ from .errors import SettingError
 
 Value = bool | int | float | str | tuple[str, ...] | dict[str, tuple[object, ...]]
 
-COMMANDS: Final = ("demo", "run", "check", "fix", "report", "explain", "rules", "load")
+COMMANDS: Final = (
+    *("demo", "run", "check", "fix", "compare"),
+    *("report", "explain", "rules", "load"),
+)
 """Those of the command line, whose options stand in tables of their own."""
 
 _MIB: Final = 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .current import OpenArm
 from .fixes.switches import Tools, Undo, switch_of
@@ -13,6 +13,9 @@ from .record.middleware import MARK
 from .record.place import PackedPlace, caller_place, resolve
 from .record.recorder import recorder
 from .wire import Message
+
+if TYPE_CHECKING:
+    from .record.guard import Guarded
 
 
 class TrialArms:
@@ -23,6 +26,7 @@ class TrialArms:
         self._undo: dict[str, list[Undo]] = {}
         self._closing = threading.Lock()
         self._way_back: Undo = _nothing
+        self._guarded: Guarded | None = None
 
     def switch_on(self, name: str, fix: str, parameters: Mapping[str, Any]) -> None:
         """Switches a fix on for the requests of an arm, beside others that it may have.
@@ -73,9 +77,25 @@ class TrialArms:
             self._way_back = led.undo
         return {"rerouted": led.rerouted, "not_rerouted": led.not_rerouted}
 
+    def guard(self, asked: Message) -> Message:
+        """Puts the read-only guard up where it is not, or takes it down."""
+        from .record.guard import guard
+
+        if asked.get("on"):
+            if self._guarded is None:
+                self._guarded = guard()
+            return {"not_guarded": self._guarded.not_guarded()}
+        with self._closing:
+            guarded, self._guarded = self._guarded, None
+        if guarded is None:
+            return {"not_guarded": {}}
+        guarded.undo()
+        return {"not_guarded": guarded.not_guarded()}
+
     def close(self) -> None:
         """Takes back everything."""
         self._way_back()
+        self.guard({})
         for name in list(self._undo):
             self.switch_off(name)
         if recorder.armed is self._requests:

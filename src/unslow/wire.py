@@ -53,6 +53,9 @@ SAMPLES: Final = "samples"
 REROUTE: Final = "reroute"
 """Asks for the addresses of databases that can be led another way; with `routes`, the port of
 127.0.0.1 for each, they are, until there are none."""
+GUARD: Final = "guard"
+"""Puts the read-only guard of the app's databases up, `on` says whether, or takes it down; the
+answer names the pools that are not guarded, each with the reason."""
 KEYS: Final = "keys"
 """Asks for keys of the app's tables, of databases at `hosts`; the answer names all hosts."""
 

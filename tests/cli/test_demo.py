@@ -28,8 +28,8 @@ from unslow.cli import command
 from unslow.errors import UnslowError
 from unslow.store import FILE, reading
 
-SMALL = ("--scale", "0.02", "--traffic", "0.03")
-LONG = ("--scale", "0.02")
+SMALL = ("--no-trials", "--scale", "0.02", "--traffic", "0.03")
+LONG = ("--no-trials", "--scale", "0.02")
 HIDES = """
 import sys
 from importlib.machinery import PathFinder

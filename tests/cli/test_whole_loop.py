@@ -243,12 +243,16 @@ def test_a_patch_is_written_measured_and_stays_and_a_second_time_nothing_changes
     app = folder / "app.py"
     before = app.stat()
     try:
-        done = unslow(folder, library_url, "fix", "--apply", "--concurrency", "8")
+        done = unslow(
+            folder, library_url, "fix", "--apply", "--concurrency", "8", "--with-tests", "tests"
+        )
         written = app.read_text()
         again = unslow(folder, library_url, "fix", "--apply", "--concurrency", "8")
 
         assert (0, "") == (done.returncode, done.stderr)
         assert 2 == done.stdout.count("  written: ")
+        assert "tests/test_get_authors_statements.py passes, and fails without it" in done.stdout
+        assert "no test: off-loop is not about statements" in done.stdout
         assert ".options(" in written
         assert "await asyncio.to_thread(time.sleep, 0.02)  # the payment" in written
         assert "# each one" in written

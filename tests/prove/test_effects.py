@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unslow.model.trace import CACHE, REMOTE, SQL, Lane, Place, Slice, Statement, Trace
-from unslow.prove.effects import effects_of
+from unslow.prove.effects import effects_of, locks_rows
 
 LINE = Place("shop.py", 7, "order")
 
@@ -88,6 +88,32 @@ def test_a_statement_that_changes_something_is_an_effect(shape: str) -> None:
 )
 def test_a_statement_that_reads_is_none(shape: str) -> None:
     assert () == effects_of(trace(shapes=(shape,)))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "SELECT id FROM orders FOR UPDATE",
+        "select id from orders for update skip locked",
+        "SELECT id FROM orders\nFOR  SHARE OF orders",
+        "SELECT id FROM orders FOR KEY SHARE NOWAIT",
+        "WITH seen AS (SELECT id FROM orders FOR NO KEY UPDATE) SELECT id FROM seen",
+    ],
+)
+def test_rows_that_are_read_may_be_locked(shape: str) -> None:
+    assert locks_rows(trace(shapes=("SELECT ?", shape)))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "SELECT id FROM orders",
+        "SELECT share_of, for_update FROM orders",
+        "SELECT substring(name FROM ? FOR ?) FROM orders",
+    ],
+)
+def test_other_reads_lock_none(shape: str) -> None:
+    assert not locks_rows(trace(shapes=(shape,)))
 
 
 def test_a_mail_is_an_effect_wherever_it_goes() -> None:

@@ -16,6 +16,7 @@ from tests.prove.workload.serving import serving
 from unslow.fixes.catalogue import fix_of
 from unslow.fixes.patches.patch import Subject
 from unslow.model.finding import Finding
+from unslow.model.trace import Trace
 from unslow.model.workload import Exchange, Request
 from unslow.prove.crowds import Crowds
 from unslow.prove.experiment import (
@@ -25,6 +26,7 @@ from unslow.prove.experiment import (
     Experiment,
     MixedArmsError,
     TrialOverError,
+    UnansweredError,
 )
 from unslow.prove.link import Fared, Link, Samples
 from unslow.prove.own_trial import OwnTrial
@@ -54,7 +56,8 @@ class Store:
         if scope["type"] != "http":
             return
         secret, number, arm, kind = dict(scope["headers"])[b"unslow"].decode().split(".")
-        assert (secret, kind) == (self.secret, "timed")
+        assert secret == self.secret
+        assert kind in {"timed", "recorded"}
         self.order.append(arm)
         self.in_flight[arm] += 1
         self.together.add(frozenset(+self.in_flight))
@@ -68,6 +71,9 @@ class Store:
         taken, self.walls_ms = self.walls_ms, {}
         fared: Mapping[str, Fared] = {}
         return Samples(taken, fared)
+
+    def new_traces(self) -> tuple[Trace, ...]:
+        return ()
 
     def switch_on(self, name: str, _arm: object) -> None:
         self.switched.append(f"+{name}")
@@ -101,11 +107,17 @@ def store(street: tuple[Street, str]) -> Store:
 
 @asynccontextmanager
 async def experimenting(
-    store: Store, url: str, *, requests: int = 1000, seconds: float = 60.0
+    store: Store,
+    url: str,
+    *,
+    requests: int = 1000,
+    seconds: float = 60.0,
+    also_counted: tuple[int, ...] = (),
 ) -> AsyncIterator[Experiment]:
     async with open_client(url) as client:
         end = End(client, cast(Link, store))
-        yield Experiment(end, (), Allowance(requests, time.monotonic() + seconds))
+        allowance = Allowance(requests, time.monotonic() + seconds)
+        yield Experiment(end, (), allowance, also_counted)
 
 
 @pytest.fixture
@@ -189,6 +201,40 @@ async def test_an_app_that_refuses_ends_the_trial(store: Store, url: str, status
             await experiment.block(ITEMS, (BASELINE,), unseen)
         with pytest.raises(TrialOverError, match=f"it answered {status} to 4 users at once"):
             await experiment.crowd([ITEMS] * 8, USERS, BASELINE)
+
+
+async def test_an_app_that_answers_otherwise_than_in_the_check_ends_the_trial(
+    store: Store, url: str
+) -> None:
+    store.status = 500
+    why = r"not answered as they were in the check \(status 500\)$"
+    async with experimenting(store, url) as experiment:
+        with pytest.raises(UnansweredError, match=why) as in_block:
+            await experiment.block(ITEMS, (BASELINE,), unseen)
+        with pytest.raises(UnansweredError, match=why):
+            await experiment.recorded(ITEMS, BASELINE)
+
+    assert isinstance(in_block.value, TrialOverError)
+    assert [BASELINE, BASELINE] == store.order
+
+
+async def test_such_an_answer_under_a_fix_is_an_answer_to_compare(store: Store, url: str) -> None:
+    store.status = 500
+    seen: list[tuple[str, int]] = []
+    async with experimenting(store, url) as experiment:
+        await experiment.block(
+            ITEMS, ("fast",), lambda arm, exchange: seen.append((arm, exchange.status))
+        )
+
+    assert [("fast", 500)] == seen
+
+
+async def test_a_status_that_counts_ends_no_trial(store: Store, url: str) -> None:
+    store.status = 404
+    async with experimenting(store, url, also_counted=(404,)) as experiment:
+        found = await experiment.block(ITEMS, (BASELINE, "fast"), unseen)
+
+    assert {BASELINE: (10.0,), "fast": (5.0,)} == found
 
 
 async def test_a_route_has_its_most_requests(store: Store, url: str) -> None:

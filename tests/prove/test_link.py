@@ -26,6 +26,7 @@ from unslow.wire import (
     ARM,
     ARMS_VARIABLE,
     DISARM,
+    GUARD,
     HELLO,
     KEYS,
     PROTOCOL,
@@ -224,3 +225,19 @@ def test_switches_reach_each_process(tool: Tool) -> None:
     link.disarm(WATCH)
 
     assert [(1, ARM, WATCH), (2, ARM, WATCH), (1, DISARM, WATCH), (2, DISARM, WATCH)] == told
+
+
+def test_what_is_not_guarded_is_told_of_all_processes(tool: Tool) -> None:
+    asked: list[bool] = []
+
+    def answer(message: Message) -> Message:
+        asked.append(message["on"])
+        return {"not_guarded": {f"pool {len(asked)}": "why"}}
+
+    for number in (1, 2):
+        process(tool, number, {GUARD: answer})
+    link = Link(tool.listener, tool.listener.peers)
+
+    assert {"pool 1": "why", "pool 2": "why"} == link.guard(on=True)
+    assert {"pool 3": "why", "pool 4": "why"} == link.guard(on=False)
+    assert [True, True, False, False] == asked

@@ -5,40 +5,30 @@ from __future__ import annotations
 import asyncio
 import statistics
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.pool import NullPool, StaticPool
 
 from tests.injection.running import until
+from tests.record.engines import ASYNC, SYNC, listeners, seen_engines, session
 from tests.record.probes.conftest import Bench
 from unslow.prove.network import SlowNetwork
 from unslow.record.reroute import Rerouted, database_addresses, reroute
 
-SYNC = ("postgresql+psycopg", "postgresql+psycopg2")
-ASYNC = ("postgresql+asyncpg", "postgresql+psycopg_async")
 STATEMENTS_COUNT = 30
 SECRET = "no-one-may-read-this"
 
 
 @pytest.fixture(autouse=True)
 def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
-    """With the probe that sees engines, and nothing in the environment that says where to."""
-    for name in ("PGHOST", "PGHOSTADDR", "PGPORT", "PGPASSWORD", "PGSSLMODE", "PGSERVICE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
-    bench = Bench()
-    bench.install("sqlalchemy")
-    yield bench
-    bench.probes.stop()
+    with seen_engines(monkeypatch, tmp_path) as bench:
+        yield bench
 
 
 @pytest.fixture
@@ -52,71 +42,6 @@ def network(database_url: str) -> Iterator[SlowNetwork]:
 def routes(database_url: str, network: SlowNetwork) -> dict[str, int]:
     there = urlsplit(database_url)
     return {f"{there.hostname}:{there.port or 5432}": network.port}
-
-
-class Session:
-    """An engine of any kind, used as if it were a synchronous one."""
-
-    def __init__(self, engine: Engine | AsyncEngine) -> None:
-        self.engine = engine
-        self._runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
-
-    @property
-    def sync_engine(self) -> Engine:
-        return self.engine if isinstance(self.engine, Engine) else self.engine.sync_engine
-
-    def run(self, statement: str = "SELECT 1", times: int = 1) -> list[float]:
-        """Runs a statement several times in one connection; how long each took, in ms."""
-        took = []
-
-        def note(begun: float) -> None:
-            took.append((time.perf_counter() - begun) * 1e3)
-
-        async def on_loop(engine: AsyncEngine) -> None:
-            async with engine.connect() as connection:
-                for _ in range(times):
-                    begun = time.perf_counter()
-                    await connection.exec_driver_sql(statement)
-                    note(begun)
-
-        if isinstance(self.engine, AsyncEngine):
-            self._runner.run(on_loop(self.engine))
-            return took
-        with self.engine.connect() as connection:
-            for _ in range(times):
-                begun = time.perf_counter()
-                connection.exec_driver_sql(statement)
-                note(begun)
-        return took
-
-    def close(self) -> None:
-        async def on_loop(engine: AsyncEngine) -> None:
-            await engine.dispose()
-            # Transports say a step later that they are closed.
-            await asyncio.sleep(0)
-
-        if isinstance(self.engine, AsyncEngine):
-            self._runner.run(on_loop(self.engine))
-        else:
-            self.engine.dispose()
-        self._runner.close()
-
-
-@contextmanager
-def session(url: str, scheme: str = SYNC[0], **options: Any) -> Iterator[Session]:
-    address = url.replace("postgresql", scheme, 1)
-    made = Session(
-        create_async_engine(address, **options)
-        if scheme in ASYNC
-        else create_engine(address, **options)
-    )
-    yield made
-    made.close()
-
-
-def listeners(engine: Engine) -> tuple[int, ...]:
-    pool, dialect = engine.pool.dispatch, engine.dialect.dispatch
-    return len(pool.checkout), len(pool.connect), len(dialect.do_connect)
 
 
 @pytest.mark.parametrize("scheme", [*SYNC, *ASYNC])

@@ -12,6 +12,7 @@ import click
 from .. import __version__
 from ..errors import UnslowError
 from .check import check
+from .compare import compare
 from .demo import demo
 from .explain import explain
 from .fix import fix
@@ -87,5 +88,5 @@ def _defaults(name: str) -> dict[str, Any]:
     return {key: value for key, value in asked.items() if key in names} | found
 
 
-for one in (demo, run, check, fix, report, explain, rules, load):
+for one in (demo, run, check, fix, compare, report, explain, rules, load):
     command.add_command(one)

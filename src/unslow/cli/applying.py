@@ -25,7 +25,6 @@ from ..settings import Settings
 from ..wire import ARMS_VARIABLE
 from .app_process import Words, app_process
 from .asking import Asked, another, plan_of, wait_for_hello
-from .choice import Choice
 from .ending import Ending, cancelling
 from .recording import Recording
 
@@ -49,18 +48,14 @@ def measured(
         UnslowError: an app could not be started, or did not answer.
     """
     route = one.subject.finding.route
-    asked = replace(
-        asked,
-        what=replace(asked.what, choice=Choice((route,), ())),
-        limits=replace(asked.limits, rounds_count=1),
-    )
+    asked = replace(asked, limits=replace(asked.limits, rounds_count=1))
 
     async def work(told: Callable[[str, float], None], kept: Settings) -> Trial:
         ending.call_instead(cancelling())
         async with AsyncExitStack() as stack:
             before = stack.enter_context(_running(asked, kept))
             client = await stack.enter_async_context(open_client(before.address))
-            stage = await _asked_once(End(client, before.link), asked, told)
+            stage = await _asked_once(End(client, before.link), asked, route, told)
             if not stage.requests.get(route):
                 raise TrialOverError(f"no request of {route} counted")
             told("Writing the patch, and starting the patched app", 0.5)
@@ -101,13 +96,18 @@ def _running(asked: Asked, settings: Settings) -> Iterator[_App]:
             yield _App(app.address, Link(recording.listener, recording.serving_peers))
 
 
-async def _asked_once(end: End, asked: Asked, told: Callable[[str, float], None]) -> Stage:
+async def _asked_once(
+    end: End, asked: Asked, route: str, told: Callable[[str, float], None]
+) -> Stage:
     """Finds the requests of the route, as a check does, and looks that they may be sent again."""
     check = Check(end.client, end.link, asked.limits, asked.who.headers, told)
     check.begin()
     if asked.who.login is not None:
         await check.log_in(asked.who.login)
-    await check.run(await plan_of(check, end.link, asked))
+    plan = await plan_of(check, end.link, asked)
+    # Those of a file have no route yet: the app says it.
+    wanted = (one for one in plan.requests if not one.route or one.operation == route)
+    await check.run(replace(plan, requests=tuple(wanted)))
     return check.stage()
 
 

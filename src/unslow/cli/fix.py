@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +24,7 @@ from .applying import measured
 from .asking import Asked, asked_of, asking_options
 from .behind import TakesCommand, command_of
 from .ending import Ending
+from .proof_test import NoTestError, count_of, passes, write_test
 
 _HELP: Final = """\
 Show the patches of the fixes that the last check has proven, or write them.
@@ -62,6 +63,12 @@ class NothingProvenError(UnslowError):
 @click.option(
     "--allow-dirty", is_flag=True, help="Write also where git has changes that are not committed."
 )
+@click.option(
+    "--with-tests",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="With --apply: write a test there that fails without the patch and passes with it.",
+)
 @click.option("--run", metavar="RUN", help="The beginning of the run's name.")
 @asking_options
 @click.option(
@@ -74,6 +81,7 @@ def fix(
     findings: tuple[str, ...],
     is_applied: bool,
     allow_dirty: bool,
+    with_tests: Path | None,
     run: str | None,
     folder: str | None,
     **given: Any,
@@ -84,10 +92,14 @@ def fix(
     checked, proven = proven_fixes(Path(settings.folder), run)
     wanted = _wanted(proven, findings)
     if not is_applied:
+        if with_tests is not None:
+            raise click.UsageError("--with-tests belongs to --apply: a test is run with the patch")
         _show(wanted)
         return
     asked = _asked(checked, command_of(ctx), given, settings)
-    ctx.exit(0 if all(_applied(wanted, asked, settings, allow_dirty=allow_dirty)) else 1)
+    writing = _Writing(asked, settings, with_tests, allow_dirty=allow_dirty)
+    stay = [writing.stays(one) for one in wanted]
+    ctx.exit(0 if all(stay) else 1)
 
 
 def _wanted(proven: Sequence[Proven], findings: Sequence[str]) -> tuple[Proven, ...]:
@@ -160,46 +172,81 @@ def _asked(
     return asked_of((target,), (), given, settings)
 
 
-def _applied(
-    wanted: Sequence[Proven], asked: Asked, settings: Settings, *, allow_dirty: bool
-) -> Iterator[bool]:
-    """Writes one after the other; whether each stays."""
-    texts: dict[str, str] = {}
-    for one in wanted:
+class _Writing:
+    """Writes patches, one on top of the other, and measures each."""
+
+    def __init__(
+        self, asked: Asked, settings: Settings, tests: Path | None, *, allow_dirty: bool
+    ) -> None:
+        self._asked = asked
+        self._settings = settings
+        self._tests = tests
+        self._allow_dirty = allow_dirty
+        self._texts: dict[str, str] = {}
+        """What those that stay have made of files."""
+
+    def stays(self, one: Proven) -> bool:
+        """Writes one; whether it stays.
+
+        Raises:
+            Ended: a signal came; what was being measured is taken back.
+            UncleanError: git could not give a file back.
+            UnslowError: an app could not be started.
+        """
         click.echo(_title(one))
-        patch = _patch(one, texts)
+        patch = _patch(one, self._texts)
         if not patch.edits:
             click.echo(f"  not written: {patch.advice}\n")
-            yield False
-            continue
-        if not allow_dirty:
-            _check_clean([edit.path for edit in patch.edits if edit.path not in texts])
-        trial = _written(one, patch.edits, asked, settings)
+            return False
+        if not self._allow_dirty:
+            _check_clean([edit.path for edit in patch.edits if edit.path not in self._texts])
+        trial = self._written(one, patch.edits)
         stays = trial.verdict == FASTER
+        click.echo(f"  {'written' if stays else 'taken back'}: {trial_words(trial)}")
         if stays:
-            texts.update((edit.path, edit.after) for edit in patch.edits)
-        click.echo(f"  {'written' if stays else 'taken back'}: {trial_words(trial)}\n")
-        yield stays
+            self._texts.update((edit.path, edit.after) for edit in patch.edits)
+            self._test(one, patch.edits)
+        click.echo()
+        return stays
 
+    def _written(self, one: Proven, edits: Sequence[Edit]) -> Trial:
+        """Writes a patch, measures it, and takes it back if it is not what it was to be."""
+        is_written = stays = False
 
-def _written(one: Proven, edits: Sequence[Edit], asked: Asked, settings: Settings) -> Trial:
-    """Writes a patch, measures it, and takes it back if it is not what it was to be."""
-    is_written = False
-    stays = False
+        def write() -> None:
+            nonlocal is_written
+            apply(edits)
+            is_written = True
 
-    def write() -> None:
-        nonlocal is_written
-        apply(edits)
-        is_written = True
+        try:
+            with Ending() as ending:
+                trial = measured(one, write, self._asked, self._settings, ending)
+            stays = trial.verdict == FASTER
+            return trial
+        finally:
+            if is_written and not stays:
+                take_back(edits)
 
-    try:
-        with Ending() as ending:
-            trial = measured(one, write, asked, settings, ending)
-        stays = trial.verdict == FASTER
-        return trial
-    finally:
-        if is_written and not stays:
+    def _test(self, one: Proven, edits: Sequence[Edit]) -> None:
+        """Writes a test, sees it pass, and fail without the patch."""
+        if self._tests is None:
+            return
+        target = self._asked.running.name
+        try:
+            file = write_test(one, target, count_of(one, target), self._tests)
+            is_right = passes(file)
             take_back(edits)
+            try:
+                is_right = is_right and not passes(file)
+            finally:
+                apply(edits)
+        except NoTestError as reason:
+            click.echo(f"  no test: {reason}")
+            return
+        if not is_right:
+            file.unlink()
+        result = "passes, and fails without it" if is_right else "did not tell both apart: removed"
+        click.echo(f"  test: {file} {result}")
 
 
 def _check_clean(paths: Sequence[str]) -> None:

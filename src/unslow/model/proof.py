@@ -44,7 +44,7 @@ class Comparison:
     floor: float
     """What is told from nothing on this route: the app beside itself, as `times`, at least 1."""
     smallest: float
-    """The smallest gain, as `times`, that this many blocks would have shown."""
+    """The smallest gain, as `times`, that four of five trials with so many blocks show."""
     users_count: int = 1
     """How many asked at once."""
 

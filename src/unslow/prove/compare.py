@@ -36,7 +36,7 @@ from ..numbers import counted, number, percent
 _LEAST_TIMES: Final = 1.02
 _LEAST_MS: Final = 0.2
 """Nobody changes code for less."""
-_APART_LEAST_TIMES: Final = 1.1
+APART_LEAST_TIMES: Final = 1.1
 """Two runs of one app differ by what neither shows alone: its process, its memory, the hour. The
 medians of equal blocks scattered by 12.5 % on a machine with two shared cores."""
 _APART_ALPHA: Final = 0.01
@@ -47,6 +47,9 @@ _APART_PARTS_COUNT: Final = 3
 _APART_BATCHES_COUNT: Final = 10
 """Few and long: their medians depend on one another less than those of many short ones
 (Schmeiser, Operations Research 30, 1982)."""
+_MOSTLY_SEEN: Final = 1.43
+"""A gain as large as half the interval is seen every other time; one so many times as large in four
+of five: (1.96 + 0.84) / 1.96, by the normal distribution's quantiles."""
 _DROP_ALPHA: Final = 0.125
 """Four blocks that all say the same."""
 _DROP_TIMES: Final = 1.05
@@ -151,10 +154,12 @@ def judged_apart(before_ms: Sequence[float], after_ms: Sequence[float]) -> Judge
     interval = gains.interval(_APART_ALPHA)
     if interval is None:
         return _too_few(counted(min(len(before_ms), len(after_ms)), "request"))
-    drift = max(_drift(before_ms), _drift(after_ms))
-    floor = max(_APART_LEAST_TIMES, math.exp(drift))
+    drift = math.exp(max(_drift(before_ms), _drift(after_ms)))
+    floor = max(APART_LEAST_TIMES, drift)
     medians = (median(before_ms), median(after_ms))
-    return _verdict(_comparison(gains, interval, _APART_ALPHA, medians, count, floor))
+    comparison = _comparison(gains, interval, _APART_ALPHA, medians, count, floor)
+    noise = "the thirds of one run" if drift == floor else "equal runs apart"
+    return _verdict(comparison, counted(count, "batch", "batches"), noise)
 
 
 def cannot_win(blocks: Sequence[Block], best_blocks: Sequence[Block]) -> bool:
@@ -224,7 +229,7 @@ def _judged_at(blocks: Sequence[Block], alpha: float, plan: Plan, users_count: i
     comparison = _comparison(
         gains, interval, end_alpha, medians, len(blocks), _floor(blocks), users_count
     )
-    return _verdict(comparison)
+    return _verdict(comparison, counted(len(blocks), "pair block"))
 
 
 def _floor(blocks: Sequence[Block]) -> float:
@@ -250,7 +255,6 @@ def _comparison(
     floor: float,
     users_count: int = 1,
 ) -> Comparison:
-    # A gain of half the interval's width is seen in every second trial.
     low, high = gains.interval(end_alpha) or interval
     return Comparison(
         times=math.exp(median(gains.logs)),
@@ -259,33 +263,32 @@ def _comparison(
         after_ms=medians_ms[1],
         blocks_count=blocks_count,
         floor=floor,
-        smallest=max(floor, math.exp((high - low) / 2)),
+        smallest=max(floor, math.exp(_MOSTLY_SEEN * (high - low) / 2)),
         users_count=users_count,
     )
 
 
-def _verdict(comparison: Comparison) -> Judged:
+def _verdict(comparison: Comparison, seen_by: str, noise: str = "the app beside itself") -> Judged:
     """What the figures that are shown say, and nothing else."""
-    why = _why_not(comparison)
+    why = _why_not(comparison, seen_by, noise)
     if why:
         return Judged(NO_DIFFERENCE, why, comparison)
     return Judged(FASTER if comparison.times > 1 else SLOWER, "", comparison)
 
 
-def _why_not(comparison: Comparison) -> str:
+def _why_not(comparison: Comparison, seen_by: str, noise: str) -> str:
     """Why a difference does not count."""
     low, high = comparison.interval
     size = max(comparison.times, 1 / comparison.times)
     if low <= 1 <= high and max(high, 1 / low) >= _LEAST_TIMES:
-        count = comparison.blocks_count
-        return f"not told from chance by {counted(count, 'pair block')}"
+        return f"not told from chance by {seen_by}"
     if size < _LEAST_TIMES:
         return f"less than {percent(_LEAST_TIMES - 1)}"
     if abs(comparison.before_ms - comparison.after_ms) < _LEAST_MS:
         return f"less than {number(_LEAST_MS)} ms"
     if size < comparison.floor:
         differed = percent(comparison.floor - 1)
-        return f"not clear of the noise: the app beside itself differed by {differed}"
+        return f"not clear of the noise: {noise} differed by {differed}"
     return ""
 
 

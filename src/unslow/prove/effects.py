@@ -22,6 +22,9 @@ _CHANGES: Final = re.compile(
 """What changes a database or tells others of it, beside the statements that write rows."""
 
 
+_LOCKS: Final = re.compile(r"\bFOR (?:NO KEY UPDATE|UPDATE|KEY SHARE|SHARE)\b")
+
+
 class Effect(NamedTuple):
     """Something that a request did beside answering."""
 
@@ -35,6 +38,11 @@ def effects_of(trace: Trace) -> tuple[Effect, ...]:
     """What a request wrote or sent, and which services it called that are not on this machine."""
     found = {one.says: one for one in (*_writes(trace), *_calls(trace))}
     return tuple(found.values())
+
+
+def locks_rows(trace: Trace) -> bool:
+    """Whether a request locked rows that it read, which is refused where nothing may be written."""
+    return any(_LOCKS.search(" ".join(one.shape.upper().split())) for one in trace.statements)
 
 
 def _writes(trace: Trace) -> Iterator[Effect]:

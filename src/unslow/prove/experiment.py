@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Final, NamedTuple
 
 import httpx
@@ -39,6 +38,10 @@ class TrialOverError(UnslowError):
     """A trial cannot go on; the message says why, as the end of a sentence."""
 
 
+class UnansweredError(TrialOverError):
+    """The app as it is does not answer any more as it did: what follows would measure failures."""
+
+
 class MixedArmsError(UnslowError):
     """Arms that must take turns were to be in flight together."""
 
@@ -56,10 +59,10 @@ class Crowd(NamedTuple):
     """What many users at once saw."""
 
     ms: float | None
-    """The mean, from the sending to the last byte; None where too few were answered.
+    """What a user waits for an answer, the mean; None where too few were answered.
 
-    Not the median: with so many users at once the mean is users by throughput (Little's law), in
-    whatever order the app answers them.
+    Users by throughput (Little's law), from the moment on in which each of them could have had one
+    answer: so it does not matter in which order the app answers, or that it does so in bunches.
     """
     exchanges: tuple[Exchange, ...]
     """With what is compared of their answers."""
@@ -151,6 +154,7 @@ class Experiment:
 
         Raises:
             TrialOverError: the app refused, or there is no time.
+            UnansweredError: the app as it is gave an answer that does not count.
         """
         order = list(arms)
         self._random.shuffle(order)
@@ -176,6 +180,7 @@ class Experiment:
 
         Raises:
             TrialOverError: the app refused, or there is no time.
+            UnansweredError: the app as it is gave an answer that does not count.
         """
         self.allowance.take(1)
         link = self._end(arm).link
@@ -191,7 +196,7 @@ class Experiment:
     async def crowd(self, requests: Sequence[Request], users_count: int, arm: str) -> Crowd:
         """Sends requests by many users at once, all in one arm, until nothing is in flight.
 
-        The first request of each user does not count.
+        As many answers as there are users do not count: the first ones of a block are slower.
 
         Raises:
             TrialOverError: the app refused, or there is no time.
@@ -200,6 +205,7 @@ class Experiment:
         end = self._end(arm)
         kind = f".{arm}.{_TIMED}"
         marked = [(HEADER, f"{end.link.secret}.{next(_numbers)}{kind}") for _ in requests]
+        ended_ns: list[int] = []
         with self._flight(arm):
             sent = await send_all(
                 end.client,
@@ -209,17 +215,17 @@ class Experiment:
                 also_counted=self._also_counted,
                 extra=lambda index, _request: (*self._headers, marked[index]),
                 keep=_whole,
+                on_exchange=lambda _exchange: ended_ns.append(time.perf_counter_ns()),
             )
         end.link.samples()
         if sent.stopped_by in map(str, _STOPS):
             raise TrialOverError(f"it answered {sent.stopped_by} to {users_count} users at once")
         if sent.not_sent_count:
             raise TrialOverError("there was no time left")
-        late = sent.exchanges[users_count:]
-        times_ms = [one.took_ms for one in late if counts(one, self._also_counted)]
-        is_enough = len(times_ms) >= max(1, len(late) // 2)
+        good_count = sum(counts(one, self._also_counted) for one in sent.exchanges)
+        is_enough = 2 * good_count >= len(requests) > users_count
         answers = tuple(map(_comparable, sent.exchanges))
-        return Crowd(fmean(times_ms) if is_enough else None, answers)
+        return Crowd(_waited_ms(ended_ns, users_count) if is_enough else None, answers)
 
     async def _send(self, request: Request, number: int, arm: str, kind: str) -> Exchange:
         end = self._end(arm)
@@ -229,6 +235,12 @@ class Experiment:
             exchange = await send(end.client, request, extra=headers, keep=_whole)
         if exchange.status in _STOPS:
             raise TrialOverError(f"it answered {exchange.status}")
+        # One that was not answered at all tells nothing of what the app does.
+        if arm == BASELINE and not exchange.error and not counts(exchange, self._also_counted):
+            raise UnansweredError(
+                "its requests are not answered as they were in the check"
+                f" (status {exchange.status})"
+            )
         return _comparable(exchange)
 
     @contextmanager
@@ -260,6 +272,11 @@ class Experiment:
                     return trace
             await asyncio.sleep(_LOOK_EVERY_S)
         return None
+
+
+def _waited_ms(ended_ns: Sequence[int], users_count: int) -> float:
+    took_ns = ended_ns[-1] - ended_ns[users_count - 1]
+    return users_count * max(1, took_ns) / (len(ended_ns) - users_count) / 1e6
 
 
 def _whole(headers: Mapping[str, str], body: bytes) -> object:

@@ -13,6 +13,7 @@ from ..wire import (
     ARM,
     DISARM,
     FLUSH,
+    GUARD,
     KEYS,
     REFUSED,
     REROUTE,
@@ -156,6 +157,24 @@ class Link:
         answers = (self._ask(peer, REROUTE, {"routes": dict(routes)}) for peer in self._serving())
         left = (one for answer in answers if answer for one in answer.get("not_rerouted", ()))
         return tuple(f"{what}: {why}" for what, why in left)
+
+    def guard(self, *, on: bool) -> Mapping[str, str]:
+        """Has the app's databases refuse to write from now on, or no more.
+
+        Returns:
+            Why a pool is not guarded, by its name in traces, as far as is known by now. For pools
+            without SQLAlchemy the name is that of their driver.
+
+        Raises:
+            WireError: a process did not answer.
+        """
+        answers = (self._ask(peer, GUARD, {"on": on}) for peer in self._serving())
+        return {
+            str(pool): str(why)
+            for answer in answers
+            if answer
+            for pool, why in answer["not_guarded"].items()
+        }
 
     def flush(self) -> None:
         """Has all that was recorded written.

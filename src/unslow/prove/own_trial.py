@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from statistics import median, median_low
+from statistics import fmean, median, median_low
 from typing import Final
 
 from ..fixes.catalogue import OWN, Fix
@@ -15,13 +15,17 @@ from ..model.proof import FASTER, NOT_TRIED, Arm, Trial
 from ..model.workload import Exchange, Request
 from .compare import OWN_PLAN, SHARED_PLAN, VETO_PLAN, Block, Judged, Plan, cannot_win, judged, look
 from .crowds import Crowds
-from .experiment import BASELINE, Experiment, MixedArmsError, TrialOverError
+from .experiment import BASELINE, Experiment, MixedArmsError, TrialOverError, UnansweredError
 from .same_answer import FEWEST_BASELINES, SameAnswer
 from .variant import Variant, said_most, sent_count, trial_of
 
 _LEAST_RECORDED: Final = 3
 """Requests of each arm that are recorded, all different ones together."""
-_RACE_BLOCKS: Final = 12
+_RACE_BLOCKS: Final = 20
+_RACE_SHARE: Final = 0.3
+"""Of the time that there is, at most."""
+_TRIMMED_SHARE: Final = 0.1
+"""Of times at each end that do not count."""
 _DROPS_FROM: Final = 4
 """Blocks after which a variant that cannot win is dropped."""
 _ARMS_PER_BLOCK: Final = 3
@@ -141,8 +145,11 @@ class OwnTrial:
         """Finds the quickest; what cannot be that any more is dropped on the way."""
         taken: dict[str, list[float]] = {one.name: [] for one in variants}
         left = list(variants)
+        now = time.monotonic()
+        ends_at = now + _RACE_SHARE * (self._experiment.allowance.deadline - now)
         for number in range(blocks_count):
-            if len(left) < 2 and number >= _DROPS_FROM:
+            is_clear = len(left) < 2 or time.monotonic() > ends_at
+            if is_clear and number >= _DROPS_FROM:
                 break
             found = await self._turn(number, [one.name for one in left])
             if any(one.name not in found for one in left):
@@ -152,7 +159,7 @@ class OwnTrial:
             if number + 1 >= _DROPS_FROM:
                 left = _still_in(left, taken)
         for one in variants:
-            one.race_ms = median(taken[one.name]) if taken[one.name] else None
+            one.race_ms = typical_ms(taken[one.name]) if taken[one.name] else None
         return _quickest(left, taken)
 
     async def _with_less(self, best: Variant) -> Variant:
@@ -180,6 +187,8 @@ class OwnTrial:
                 taken = await self._turn(
                     len(blocks), (BASELINE, BASELINE, best.name), best.switch(self._experiment)
                 )
+            except UnansweredError:
+                raise
             except TrialOverError:
                 return judged(blocks, plan)
             if len(taken.get(BASELINE, ())) == 2 and taken.get(best.name):
@@ -211,11 +220,15 @@ class OwnTrial:
         """The app as it is once more, so that what changed by itself meanwhile is told."""
         statements: list[int] = []
         for request in self._requests:
-            with suppress(TrialOverError):
+            try:
                 await self._block(request, (BASELINE,) * 2, (best,))
                 recorded = await self._experiment.recorded(request, BASELINE)
-                if recorded.trace is not None:
-                    statements.append(sent_count(recorded.trace))
+            except UnansweredError:
+                raise
+            except TrialOverError:
+                continue
+            if recorded.trace is not None:
+                statements.append(sent_count(recorded.trace))
         before = self._statements_before
         if statements and before and median_low(statements) < median_low(before):
             best.drop(
@@ -275,7 +288,17 @@ def may_reorder(subject: Subject) -> bool:
 
 
 def _quickest(variants: Sequence[Variant], taken: Mapping[str, Sequence[float]]) -> Variant:
-    return min(variants, key=lambda one: median(taken[one.name] or (math.inf,)))
+    return min(variants, key=lambda one: typical_ms(taken[one.name] or (math.inf,)))
+
+
+def typical_ms(times_ms: Sequence[float]) -> float:
+    """The mean without a tenth at each end.
+
+    Not the median: where a collection of garbage comes in every other request, that jumps between
+    both kinds.
+    """
+    cut = int(_TRIMMED_SHARE * len(times_ms))
+    return fmean(sorted(times_ms)[cut : len(times_ms) - cut])
 
 
 def _still_in(variants: Sequence[Variant], taken: Mapping[str, Sequence[float]]) -> list[Variant]:

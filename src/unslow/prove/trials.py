@@ -20,12 +20,14 @@ from ..fixes.patches.patch import (
     diff_of,
     patcher_of,
 )
-from ..model.proof import BROKE, FASTER, NOT_TRIED, Arm, Trial
+from ..model.proof import BROKE, FASTER, NOT_TRIED, Arm, ProvenTotal, Trial
 from ..model.proof_codec import Tried
 from ..model.workload import Headers, Request
 from ..numbers import counted
 from .distance import at_distance, distant_databases
-from .experiment import Allowance, End, Experiment, TrialOverError
+from .effects import locks_rows
+from .experiment import Allowance, End, Experiment, TrialOverError, UnansweredError
+from .guard import Guard
 from .link import Link
 from .own_trial import OwnTrial
 from .shared_trial import SharedTrial
@@ -76,6 +78,7 @@ class Trials:
         self._keep = keep
         self._trials: list[Trial] = []
         self._left: list[Subject] = []
+        self._guard: Guard | None = None
         whole_s = stage.deadline - time.monotonic()
         self._deadline = stage.deadline - min(_RESERVED_S, _RESERVED_SHARE * whole_s)
         """Until the trials are over; what comes behind them has the rest."""
@@ -83,9 +86,19 @@ class Trials:
     async def run(self, subjects: Sequence[Subject]) -> Tried:
         """Tries them in this order; each fix of a finding has a trial, also if it was not tried.
 
+        Meanwhile the app's databases refuse to write, as far as that can be had.
+
         Raises:
             WireError: the app's process does not answer any more.
         """
+        self._guard = Guard(self._stage.link, subjects)
+        with self._guard:
+            total = await self._all(subjects)
+        tried = self._tried()._replace(total=total)
+        self._keep(tried)
+        return tried
+
+    async def _all(self, subjects: Sequence[Subject]) -> ProvenTotal | None:
         wanted = [(subject, fix) for subject in subjects for fix in _fixes(subject)]
         for number, (subject, fix) in enumerate(wanted):
             self._told(f"Trying {fix.id} on {subject.finding.route}", number / len(wanted))
@@ -95,10 +108,7 @@ class Trials:
         self._deadline = self._stage.deadline
         await self._look_from_afar(subjects)
         self._told("Trying all proven fixes together", 1.0)
-        total = await total_of(self._stage, self._proven(subjects), self._experiment)
-        tried = self._tried()._replace(total=total)
-        self._keep(tried)
-        return tried
+        return await total_of(self._stage, self._proven(subjects), self._experiment)
 
     async def _look_from_afar(self, subjects: Sequence[Subject]) -> None:
         """Measures the proven ones that save statements with the database further away."""
@@ -141,6 +151,9 @@ class Trials:
             return _not_tried(subject, fix, why)
         try:
             return await self._running(subject, fix).run()
+        except UnansweredError as reason:
+            why = f"{reason}: they may write, which is refused while fixes are tried"
+            return _not_tried(subject, fix, why)
         except (CannotTryError, TrialOverError) as reason:
             return _not_tried(subject, fix, str(reason))
         except UnslowError:
@@ -156,6 +169,8 @@ class Trials:
             return f"the app runs in {count}, and a trial wants one: start it with one worker"
         if not self._stage.requests.get(subject.finding.route):
             return "none of its requests may be sent again"
+        if any(map(locks_rows, subject.traces)):
+            return "it locks rows (FOR UPDATE and the like), which is refused while fixes are tried"
         if self._left_s() < _LEAST_LEFT_S:
             self._left.append(subject)
             return "there was no time left"
@@ -181,6 +196,8 @@ class Trials:
         if routes:
             findings = counted(len(self._left), "finding")
             yield f"There was no time to try what is for {findings} of {', '.join(routes)}."
+        if self._guard is not None:
+            yield from self._guard.sentences()
 
 
 def _how(error: Exception) -> str:

@@ -69,7 +69,7 @@ class _Writer:
                 if one.state in (NOT_CHECKED, BROKE)
             ],
             "checked": None if report.checked is None else _checked(report.checked),
-            "round_trip_ms": _rounded(report.round_trip_ms),
+            "round_trip_ms": rounded(report.round_trip_ms),
             "tried": report.trials is not None,
             "proven_total": None if total is None else _total(total),
             "trials_left": list(report.trials_left),
@@ -105,12 +105,12 @@ class _Writer:
                 "max": endpoint.response_bytes_max,
             },
             "findings": [self.finding(one, report) for one in endpoint.findings],
-            "requests_per_s": _rounded(endpoint.requests_per_s),
+            "requests_per_s": rounded(endpoint.requests_per_s),
             "concurrency_max": endpoint.concurrency_max,
-            "blocked_loop_ms": _rounded(endpoint.blocked_loop_ms),
-            "off_cpu_ms": _rounded(endpoint.off_cpu_ms),
-            "overlap_ms": _rounded(endpoint.overlap_ms),
-            "loop_busy_most_ms": _rounded(endpoint.loop_busy_most_ms),
+            "blocked_loop_ms": rounded(endpoint.blocked_loop_ms),
+            "off_cpu_ms": rounded(endpoint.off_cpu_ms),
+            "overlap_ms": rounded(endpoint.overlap_ms),
+            "loop_busy_most_ms": rounded(endpoint.loop_busy_most_ms),
             "after_response_ms": _parts(endpoint.after_response_ms),
             "dropped_slices": endpoint.dropped_slices_count,
             "statement_shapes": [self.statement(one) for one in endpoint.statements],
@@ -127,14 +127,14 @@ class _Writer:
             "touched": self.place(one.touched),
             "code": one.code,
             "evidence": {
-                name: _rounded(value) if isinstance(value, float) else value
+                name: rounded(value) if isinstance(value, float) else value
                 for name, value in one.evidence.items()
             },
-            "could_save_ms": _rounded(one.could_save_ms),
+            "could_save_ms": rounded(one.could_save_ms),
             "saves_for": one.saves_for,
-            "others_waited_ms": _rounded(one.others_waited_ms),
+            "others_waited_ms": rounded(one.others_waited_ms),
             "could_save_at_round_trip_ms": {
-                str(trip): _rounded(one.could_save_at_ms(trip)) for trip in (0, *ROUND_TRIPS_MS)
+                str(trip): rounded(one.could_save_at_ms(trip)) for trip in (0, *ROUND_TRIPS_MS)
             },
             "fixes": list(one.fixes),
             "accepted": one.accepted or None,
@@ -150,11 +150,11 @@ class _Writer:
         if detail.what:
             found[_WHAT.get(segment, "what")] = detail.what
         found["place"] = self.place(detail.place)
-        found["ms"] = _rounded(detail.ms)
+        found["ms"] = rounded(detail.ms)
         if detail.most_ms is not None:
-            found["most_ms"] = _rounded(detail.most_ms)
+            found["most_ms"] = rounded(detail.most_ms)
         if detail.count is not None:
-            found["count"] = _rounded(detail.count)
+            found["count"] = rounded(detail.count)
         return found
 
     def statement(self, one: StatementShape) -> Json:
@@ -162,10 +162,10 @@ class _Writer:
             "shape": one.shape,
             "place": self.place(one.place),
             "relationship": one.relationship,
-            "calls_per_request": _rounded(one.calls_per_request),
-            "ms_per_request": _rounded(one.ms_per_request),
-            "slowest_ms": _rounded(one.slowest_ms),
-            "rows_per_request": _rounded(one.rows_per_request),
+            "calls_per_request": rounded(one.calls_per_request),
+            "ms_per_request": rounded(one.ms_per_request),
+            "slowest_ms": rounded(one.slowest_ms),
+            "rows_per_request": rounded(one.rows_per_request),
         }
 
     def blocked(self, one: Blocked) -> Json:
@@ -173,14 +173,14 @@ class _Writer:
             "route": one.route,
             "place": self.place(one.place),
             "what": one.what,
-            "blocked_ms": _rounded(one.blocked_ms),
+            "blocked_ms": rounded(one.blocked_ms),
             "times": one.times_count,
             "victims": [
                 {
                     "route": victim.route,
                     "requests": victim.requests_count,
-                    "least_ms": _rounded(victim.least_ms),
-                    "most_ms": _rounded(victim.most_ms),
+                    "least_ms": rounded(victim.least_ms),
+                    "most_ms": rounded(victim.most_ms),
                 }
                 for victim in one.victims
             ],
@@ -191,7 +191,7 @@ class _Writer:
             "pool": one.pool,
             "route": one.route,
             "place": self.place(one.place),
-            "ms": _rounded(one.ms),
+            "ms": rounded(one.ms),
         }
 
     def place(self, place: Place | None) -> Json | None:
@@ -229,16 +229,16 @@ def _trial(trial: Trial) -> Json:
         "verdict": trial.verdict,
         "why": trial.why,
         "fired": trial.fired_count,
-        **_comparison(trial.compared),
-        "in_crowd": None if trial.in_crowd is None else _comparison(trial.in_crowd),
-        "statements_before": _rounded(trial.statements_before),
-        "statements_after": _rounded(trial.statements_after),
+        **comparison_json(trial.compared),
+        "in_crowd": None if trial.in_crowd is None else comparison_json(trial.in_crowd),
+        "statements_before": rounded(trial.statements_before),
+        "statements_after": rounded(trial.statements_after),
         "same_answer": trial.same_answer,
         "at_round_trip_ms": {
-            str(ms): _rounded(times) for ms, times in sorted(trial.at_round_trip_ms.items())
+            str(ms): rounded(times) for ms, times in sorted(trial.at_round_trip_ms.items())
         },
         "also_tried": [
-            {"says": one.says, "times": _rounded(one.times), "why": one.why}
+            {"says": one.says, "times": rounded(one.times), "why": one.why}
             for one in trial.also_tried
         ],
         "patch": trial.patch,
@@ -253,27 +253,27 @@ _OF_A_COMPARISON: Final = (
 )
 
 
-def _comparison(one: Comparison | None) -> Json:
+def comparison_json(one: Comparison | None) -> Json:
     """What was measured; each part null where nothing was."""
     if one is None:
         return dict.fromkeys(_OF_A_COMPARISON)
     return {
-        "times": _rounded(one.times),
-        "interval": [_rounded(end) for end in one.interval],
-        "before_ms": _rounded(one.before_ms),
-        "after_ms": _rounded(one.after_ms),
+        "times": rounded(one.times),
+        "interval": [rounded(end) for end in one.interval],
+        "before_ms": rounded(one.before_ms),
+        "after_ms": rounded(one.after_ms),
         "users": one.users_count,
         "blocks": one.blocks_count,
-        "floor": _rounded(one.floor),
-        "smallest": _rounded(one.smallest),
+        "floor": rounded(one.floor),
+        "smallest": rounded(one.smallest),
     }
 
 
 def _total(total: ProvenTotal) -> Json:
     return {
-        "times": _rounded(total.times),
-        "before_ms": _rounded(total.before_ms),
-        "after_ms": _rounded(total.after_ms),
+        "times": rounded(total.times),
+        "before_ms": rounded(total.before_ms),
+        "after_ms": rounded(total.after_ms),
         "fixes": total.fixes_count,
     }
 
@@ -283,23 +283,24 @@ def _machine(machine: Machine) -> Json:
         "system": machine.system,
         "python": machine.python,
         "cores": machine.cores_count,
-        "load_1min": _rounded(machine.load_1min),
+        "load_1min": rounded(machine.load_1min),
         "libraries": dict(machine.libraries),
     }
 
 
 def _spread(spread: Spread) -> Json:
     return {
-        "mean": _rounded(spread.mean),
-        "p50": _rounded(spread.p50),
-        "p95": _rounded(spread.p95),
-        "p99": _rounded(spread.p99),
+        "mean": rounded(spread.mean),
+        "p50": rounded(spread.p50),
+        "p95": rounded(spread.p95),
+        "p99": rounded(spread.p99),
     }
 
 
 def _parts(receipt: Mapping[str, float]) -> Json:
-    return {name: _rounded(ms) for name, ms in receipt.items()}
+    return {name: rounded(ms) for name, ms in receipt.items()}
 
 
-def _rounded(value: float | None) -> float | None:
+def rounded(value: float | None) -> float | None:
+    """A number with as many decimals as every other one has."""
     return None if value is None else round(value, _DIGITS)

@@ -25,7 +25,7 @@ def head(report: Report, page: Page) -> Iterator[Text]:
         _routes(report),
         counted(requests_count, "request"),
         counted(report.processes_count, "process", "processes"),
-        _moment(report.recorded or report.created),
+        moment(report.recorded or report.created),
     ]
     first = Text.assemble((f"unslow {report.unslow}", "bold"), SEPARATOR)
     yield from flow([item for item in looked_at if item], page.width, first=first, indent=MARGIN)
@@ -69,10 +69,11 @@ def _database(report: Report) -> list[str]:
     return [f"database on {', '.join(checked.database_hosts)}{takes}"]
 
 
-def _moment(created: str) -> str:
+def moment(created: str) -> str:
+    """A moment of ISO 8601 to the minute, in UTC; as it is where it is none."""
     with suppress(ValueError):
-        moment = datetime.fromisoformat(created)
-        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else created
+        when = datetime.fromisoformat(created)
+        return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if when.tzinfo else created
     return created
 
 

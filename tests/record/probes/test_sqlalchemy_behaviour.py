@@ -456,7 +456,7 @@ def test_when_it_stops_nothing_is_left(
     [
         (Lane, "new_statement"),
         (hydration, "note"),
-        (pool, "_name_of"),
+        (pool, "name_of"),
         (lineage, "_from_row"),
     ],
     ids=["statements", "hydration", "pool", "lineage"],

@@ -60,7 +60,7 @@ def take(installation: Installation, seen: Callable[[Any], None]) -> Make:
                 name = _names.get(self.pool)
                 if name is None:
                     seen(self)
-                    name = _names[self.pool] = _name_of(self)
+                    name = _names[self.pool] = name_of(self)
                 place = lane.place or caller_place()
             except Exception as error:
                 installation.broke(error)
@@ -146,7 +146,7 @@ def _give_back(original: Callable[..., Any]) -> Callable[..., Any]:
     return checkin
 
 
-def _name_of(engine: Any) -> str:
+def name_of(engine: Any) -> str:
     """The name of an engine's pool, without credentials."""
     from sqlalchemy.pool import QueuePool
 
