@@ -48,7 +48,7 @@ from unslow.wire import ARMS_VARIABLE
 
 RUNS: Final = 5
 MOST_REGRET: Final = 1.1
-BLOCKS: Final = 40
+BLOCKS: Final = 25
 QUICK_BLOCKS: Final = 9
 FIX: Final = fix_of("eager-load")
 AS_IT_IS: Final = "as it is"

@@ -185,3 +185,18 @@ def test_a_round_trip_to_a_database_takes_longer_by_the_delay(database_url: str)
             delayed = median_ms(connection)
 
     assert 4 <= delayed - without
+
+
+def test_no_bytes_wait_for_an_acknowledgement(echo: int) -> None:
+    with SlowNetwork("127.0.0.1", echo) as network, connected(network) as client:
+        client.sendall(b"x")
+        assert received(client, 1) == b"x"
+
+        opened = [end._transport for end in tuple(network._ends)]
+        options = [
+            one.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for one in opened
+            if one is not None
+        ]
+
+    assert [True, True] == list(map(bool, options))

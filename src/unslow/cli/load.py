@@ -20,9 +20,8 @@ import httpx
 from ..errors import UnslowError
 from ..hosts import is_near
 from ..model.load import Knee, Load
-from ..model.workload import Headers, Request
+from ..model.workload import READ_METHODS, Headers, Request
 from ..numbers import average
-from ..prove.effects import READ_METHODS
 from ..prove.fine_loop import fine_loop
 from ..prove.knee import find_knee
 from ..prove.load import CONNECTIONS_COUNT, load_client, open_loop

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 Headers = tuple[tuple[str, str], ...]
+
+READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"})
+"""Those that are to change nothing."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -18,12 +18,12 @@ from ..model.checked import Checked
 from ..model.trace import CONNECT, Trace
 from ..model.workload import Exchange, Headers, Plan, Request
 from ..report.places import place_text
-from .effects import READ_METHODS, Effect, effects_of
+from .effects import Effect, effects_of
 from .link import COMPARE, WATCH, Link
 from .operations import Operation, Operations, is_of, path_of, plain, says, status_of
 from .trials import Stage
 from .workload.login import Login, log_in
-from .workload.sending import as_json, counts, send, send_all
+from .workload.sending import as_json, counts, send, send_again, send_all
 
 ROUNDS_COUNT: Final = 12
 WATCHED_COUNT: Final = 4
@@ -46,7 +46,6 @@ _STOPS: Final = (429, 503)
 """Too many requests, not available: whoever goes on measures how the app refuses."""
 _BY_ITSELF: Final = ("Connection", "close")
 """What is sent for the first time takes no connection that its server may be about to close."""
-_CLOSED: Final = (httpx.RemoteProtocolError.__name__, httpx.ReadError.__name__)
 _NO_TIME: Final = "there was no time left to ask it"
 
 
@@ -359,10 +358,7 @@ class Check:
         """Sends a request, and looks at what it does if it is the first time."""
         if request not in one.asked:
             return await self._watch(request)
-        exchange = await send(self._client, request, extra=self._headers)
-        if exchange.error in _CLOSED and not exchange.status and request.method in READ_METHODS:
-            # Where an app raises, its server answers 500 and closes the connection behind that.
-            exchange = await send(self._client, request, extra=self._headers)
+        exchange = await send_again(self._client, request, extra=self._headers)
         self._note(one, exchange, operations_count)
         _close_if_refused(one, exchange)
         return exchange

@@ -11,7 +11,6 @@ from .compare import SHARED_PLAN, Block, Judged, Plan, judged, look
 from .experiment import BASELINE, Experiment, TrialOverError, on, stays
 
 _FEWEST_PER_USER: Final = 2
-"""The first request of each user does not count."""
 _MOST_PER_USER: Final = 8
 _BLOCK_MS: Final = 400.0
 """What a block of the quicker arm should take at least: a few milliseconds are all noise."""

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 from ..diagnose.views import is_write
 from ..hosts import host_of, is_here
 from ..model.trace import CACHE, REMOTE, Place, Trace
+from ..model.workload import READ_METHODS
 
 _MAIL: Final = "smtp "
-READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"})
 _CHANGES: Final = re.compile(
     r"(?:ALTER|CALL|COMMENT|CREATE|DO|DROP|GRANT|NOTIFY|REFRESH|REINDEX|REPLACE|REVOKE|VACUUM)\b"
     r"|SELECT\b.*\bINTO\b"

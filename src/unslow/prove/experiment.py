@@ -19,7 +19,7 @@ from ..model.workload import Exchange, Headers, Request
 from .link import Fared, Link
 from .operations import is_of
 from .same_answer import keep_answer
-from .workload.sending import counts, send, send_all
+from .workload.sending import counts, send_again, send_all
 
 BASELINE: Final = ""
 """The name of the arm in which nothing is switched on."""
@@ -61,8 +61,8 @@ class Crowd(NamedTuple):
     ms: float | None
     """What a user waits for an answer, the mean; None where too few were answered.
 
-    Users by throughput (Little's law), from the moment on in which each of them could have had one
-    answer: so it does not matter in which order the app answers, or that it does so in bunches.
+    Users by throughput (Little's law): so it does not matter in which order the app answers, or
+    that it does so in bunches.
     """
     exchanges: tuple[Exchange, ...]
     """With what is compared of their answers."""
@@ -196,7 +196,6 @@ class Experiment:
     async def crowd(self, requests: Sequence[Request], users_count: int, arm: str) -> Crowd:
         """Sends requests by many users at once, all in one arm, until nothing is in flight.
 
-        As many answers as there are users do not count: the first ones of a block are slower.
 
         Raises:
             TrialOverError: the app refused, or there is no time.
@@ -205,7 +204,6 @@ class Experiment:
         end = self._end(arm)
         kind = f".{arm}.{_TIMED}"
         marked = [(HEADER, f"{end.link.secret}.{next(_numbers)}{kind}") for _ in requests]
-        ended_ns: list[int] = []
         with self._flight(arm):
             sent = await send_all(
                 end.client,
@@ -215,7 +213,6 @@ class Experiment:
                 also_counted=self._also_counted,
                 extra=lambda index, _request: (*self._headers, marked[index]),
                 keep=_whole,
-                on_exchange=lambda _exchange: ended_ns.append(time.perf_counter_ns()),
             )
         end.link.samples()
         if sent.stopped_by in map(str, _STOPS):
@@ -223,16 +220,17 @@ class Experiment:
         if sent.not_sent_count:
             raise TrialOverError("there was no time left")
         good_count = sum(counts(one, self._also_counted) for one in sent.exchanges)
-        is_enough = 2 * good_count >= len(requests) > users_count
+        is_enough = 2 * good_count >= len(requests)
+        waited_ms = sent.duration_ms * users_count / len(requests)
         answers = tuple(map(_comparable, sent.exchanges))
-        return Crowd(_waited_ms(ended_ns, users_count) if is_enough else None, answers)
+        return Crowd(waited_ms if is_enough else None, answers)
 
     async def _send(self, request: Request, number: int, arm: str, kind: str) -> Exchange:
         end = self._end(arm)
         marked = (HEADER, f"{end.link.secret}.{number}.{arm}.{kind}")
         headers = (*self._headers, marked)
         with self._flight(arm):
-            exchange = await send(end.client, request, extra=headers, keep=_whole)
+            exchange = await send_again(end.client, request, extra=headers, keep=_whole)
         if exchange.status in _STOPS:
             raise TrialOverError(f"it answered {exchange.status}")
         # One that was not answered at all tells nothing of what the app does.
@@ -272,11 +270,6 @@ class Experiment:
                     return trace
             await asyncio.sleep(_LOOK_EVERY_S)
         return None
-
-
-def _waited_ms(ended_ns: Sequence[int], users_count: int) -> float:
-    took_ns = ended_ns[-1] - ended_ns[users_count - 1]
-    return users_count * max(1, took_ns) / (len(ended_ns) - users_count) / 1e6
 
 
 def _whole(headers: Mapping[str, str], body: bytes) -> object:

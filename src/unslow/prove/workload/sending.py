@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx
 
-from ...model.workload import Exchange, Headers, Request, Sent
+from ...model.workload import READ_METHODS, Exchange, Headers, Request, Sent
 from ..connections import Connections
 
 ANSWER_WITHIN_S: Final = 30.0
@@ -22,6 +22,7 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 
 _STOPS: Final = (429, 503)
 """Too many requests, not available: whoever goes on measures how the app refuses."""
+_CLOSED: Final = (httpx.RemoteProtocolError.__name__, httpx.ReadError.__name__)
 _CACHING: Final = ("cache-control", "etag", "last-modified")
 _LONGEST_LINE: Final = 200
 _DIGEST_BYTES: Final = 16
@@ -95,6 +96,25 @@ async def send(
     return reading.exchange(request, keep)
 
 
+async def send_again(
+    client: httpx.AsyncClient,
+    request: Request,
+    *,
+    extra: Headers = (),
+    keep: Keep | None = None,
+    limits: Limits = _LIMITS,
+) -> Exchange:
+    """The same for a request that was sent before and only reads: once more if need be.
+
+    Where an app raises, its server answers 500 and closes the connection behind that; and one that
+    nobody has used for some seconds is closed just as it is taken.
+    """
+    exchange = await send(client, request, extra=extra, keep=keep, limits=limits)
+    if exchange.error in _CLOSED and not exchange.status and request.method in READ_METHODS:
+        exchange = await send(client, request, extra=extra, keep=keep, limits=limits)
+    return exchange
+
+
 def send_sync(
     client: httpx.Client,
     request: Request,
@@ -164,7 +184,7 @@ async def send_all(
                 return
             index, request = waiting.popleft()
             headers = extra(index, request) if extra else ()
-            exchange = await send(client, request, extra=headers, keep=keep, limits=limits)
+            exchange = await send_again(client, request, extra=headers, keep=keep, limits=limits)
             exchanges[index] = exchange
             if exchange.status in _STOPS:
                 stopped_by = str(exchange.status)
