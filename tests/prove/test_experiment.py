@@ -46,6 +46,7 @@ class Store:
     status: int = 200
     order: list[str] = field(default_factory=list)
     """The arm of each request, as they came."""
+    kinds: set[str] = field(default_factory=set)
     in_flight: Counter[str] = field(default_factory=Counter)
     together: set[frozenset[str]] = field(default_factory=set)
     """Which arms were in flight at once."""
@@ -56,8 +57,9 @@ class Store:
         if scope["type"] != "http":
             return
         secret, number, arm, kind = dict(scope["headers"])[b"unslow"].decode().split(".")
+        self.kinds.add(kind)
         assert secret == self.secret
-        assert kind in {"timed", "recorded"}
+        assert kind in {"alone", "timed", "recorded"}
         self.order.append(arm)
         self.in_flight[arm] += 1
         self.together.add(frozenset(+self.in_flight))
@@ -138,6 +140,7 @@ async def test_in_a_block_arms_take_turns_in_an_order_that_changes(store: Store,
             assert {BASELINE: (10.0, 10.0), "fast": (5.0,)} == found
 
     assert len(orders) == 3
+    assert {"alone"} == store.kinds
     assert {frozenset({BASELINE}), frozenset({"fast"})} == store.together
 
 
@@ -186,6 +189,7 @@ async def test_blocks_of_a_crowd_are_drained_and_of_one_arm_each(store: Store, u
     assert judged is not None
     assert judged.comparison is not None
     assert judged.comparison.users_count == USERS
+    assert {"timed"} == store.kinds
     assert {frozenset({BASELINE}), frozenset({"fast"})} == store.together
     assert switched == ["on", "off"] * (len(switched) // 2)
     blocks = judged.comparison.blocks_count

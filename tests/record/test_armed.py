@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -148,6 +149,24 @@ def test_the_app_never_sees_the_header(
     ask(bench, app, f"{SECRET}.8..recorded")
 
     assert ["unslow" in headers for headers in seen.headers] == [False, False]
+
+
+def test_one_that_is_alone_begins_with_a_collected_heap(
+    bench: Bench, armed: ArmedRequests, app: FastAPI, seen: Seen
+) -> None:
+    class Garbage:
+        pass
+
+    one = Garbage()
+    one.itself = one  # type: ignore[attr-defined]  # a cycle
+    left = weakref.ref(one)
+    del one
+
+    ask(bench, app, f"{SECRET}.7..alone")
+
+    assert left() is None
+    assert [7] == [number for number, _ in armed.take_samples()]
+    assert traces_count(bench) == 0
 
 
 @pytest.mark.parametrize("value", [None, "", "x", "other.7.fast.timed", f"{SECRET}.7.fast", "\xff"])

@@ -26,6 +26,7 @@ BASELINE: Final = ""
 HEADER: Final = "unslow"
 _RECORDED: Final = "recorded"
 _TIMED: Final = "timed"
+_ALONE: Final = "alone"
 _STOPS: Final = (429, 503)
 _RECORDED_WITHIN_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.005
@@ -164,7 +165,7 @@ class Experiment:
             number = next(_numbers)
             numbers[number] = arm
             with on(switched, arm):
-                exchange = await self._send(request, number, arm, _TIMED)
+                exchange = await self._send(request, number, arm, _ALONE)
             seen(arm, exchange)
         walls_ms = self._samples(order)
         found: dict[str, tuple[float, ...]] = {}

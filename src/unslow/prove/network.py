@@ -116,7 +116,7 @@ class SlowNetwork:
             # It has left already, or there is no room for one more.
             return
         client.setblocking(False)
-        # asyncio sets it where it has made the socket: without, the last bytes of a long answer wait
+        # asyncio sets it where it has made the socket: without, the end of a long answer waits
         # 40 ms for an acknowledgement.
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connections_count += 1
