@@ -78,6 +78,7 @@ class Trials:
         self._keep = keep
         self._trials: list[Trial] = []
         self._left: list[Subject] = []
+        self._allowances: dict[str, Allowance] = {}
         self._guard: Guard | None = None
         whole_s = stage.deadline - time.monotonic()
         self._deadline = stage.deadline - min(_RESERVED_S, _RESERVED_SHARE * whole_s)
@@ -185,9 +186,12 @@ class Trials:
         return kind(experiment, subject, fix, requests, self._stage.users_count)
 
     def _experiment(self, route: str, longest_s: float) -> Experiment:
-        deadline = min(self._deadline, time.monotonic() + longest_s)
-        allowance = Allowance(self._stage.left_count(route), deadline)
         stage = self._stage
+        if route not in self._allowances:
+            self._allowances[route] = Allowance(stage.left_count(route), 0.0)
+        # All trials of a route have its requests together, and each a time of its own.
+        allowance = self._allowances[route]
+        allowance.deadline = min(self._deadline, time.monotonic() + longest_s)
         end = End(stage.client, stage.link)
         return Experiment(end, stage.headers, allowance, stage.also_counted)
 
