@@ -10,7 +10,7 @@ from ..model.workload import Exchange, Request
 from .compare import SHARED_PLAN, Block, Judged, Plan, judged, look
 from .experiment import BASELINE, Experiment, TrialOverError, on, stays
 
-_FEWEST_PER_USER: Final = 2
+_FEWEST_PER_USER: Final = 1
 _MOST_PER_USER: Final = 8
 _BLOCK_MS: Final = 400.0
 """What a block of the quicker arm should take at least: a few milliseconds are all noise."""
@@ -29,7 +29,7 @@ class Crowds:
         self._random = random.Random(0)  # noqa: S311  # an order that is the same each time
 
     async def block(self, arm: str, seen: Callable[[str, Exchange], None]) -> float | None:
-        """One block; the median time of its requests. None where too few were answered.
+        """One block; what a user waits for an answer. None where too few were answered.
 
         Raises:
             TrialOverError: the app refused, or there is no time.
