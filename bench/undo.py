@@ -116,6 +116,8 @@ def main() -> int:
     parser.add_argument("--ctrl-c", type=int, default=CTRL_C_COUNT)
     parser.add_argument("--kill", type=int, default=KILL_COUNT)
     given = parser.parse_args()
+    # Behind `&` of a script it is ignored, and all that is started would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     moments = random.Random()
     failed = False
     with ExitStack() as stack:

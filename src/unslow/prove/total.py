@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .trials import Stage
 
 _ARM: Final = "all"
-_PAIRS_COUNT: Final = 5
+_PAIRS_COUNT: Final = 3
 _LONGEST_S: Final = 30.0
 _ALONE_COUNT: Final = 3
 """Requests of a route in a block, where its fix is no matter of crowds."""

@@ -35,12 +35,12 @@ from .total import total_of
 
 REQUESTS_COUNT: Final = 4
 """Different requests of a route, at most: the answers to each are compared from the start."""
-_LONGEST_OWN_S: Final = 40.0
-_LONGEST_SHARED_S: Final = 60.0
+_LONGEST_OWN_S: Final = 30.0
+_LONGEST_SHARED_S: Final = 25.0
 _LONGEST_DISTANT_S: Final = 15.0
-_RESERVED_S: Final = 30.0
+_RESERVED_S: Final = 40.0
 """Kept back for what comes behind the trials: the database further away, and the total."""
-_RESERVED_SHARE: Final = 0.2
+_RESERVED_SHARE: Final = 0.25
 """Of the time that there is, at most."""
 _LEAST_LEFT_S: Final = 3.0
 """No trial begins that has less."""
@@ -107,9 +107,10 @@ class Trials:
             self._trials.append(_written(trial, subject, fix, self._folder))
             self._keep(self._tried())
         self._deadline = self._stage.deadline
-        await self._look_from_afar(subjects)
         self._told("Trying all proven fixes together", 1.0)
-        return await total_of(self._stage, self._proven(subjects), self._experiment)
+        total = await total_of(self._stage, self._proven(subjects), self._experiment)
+        await self._look_from_afar(subjects)
+        return total
 
     async def _look_from_afar(self, subjects: Sequence[Subject]) -> None:
         """Measures the proven ones that save statements with the database further away."""
