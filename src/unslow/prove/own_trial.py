@@ -24,6 +24,8 @@ _LEAST_RECORDED: Final = 3
 _RACE_BLOCKS: Final = 20
 _RACE_SHARE: Final = 0.3
 """Of the time that there is, at most."""
+_ALONE_SHARE: Final = 0.65
+"""Of the time that there is, after which what is faster alone has its turn in a crowd."""
 _TRIMMED_SHARE: Final = 0.1
 """Of times at each end that do not count."""
 _DROPS_FROM: Final = 4
@@ -54,6 +56,7 @@ class OwnTrial:
         self._requests = requests
         self._variants: list[Variant] = []
         self._statements_before: list[int] = []
+        self._alone_until = experiment.allowance.deadline
         self._wall_ms = 0.0
         """Of a request as the app is, the longest median of those looked at."""
 
@@ -70,6 +73,8 @@ class OwnTrial:
                 f"{self._fix.id} changes what requests share: request by request, those of one arm"
                 " would run under the other. Try it in drained blocks."
             )
+        now = time.monotonic()
+        self._alone_until = now + _ALONE_SHARE * (self._experiment.allowance.deadline - now)
         arms = patcher_of(self._fix.id).candidates(self._subject)
         try:
             await self._look([self._added(arm) for arm in arms])
@@ -198,6 +203,8 @@ class OwnTrial:
             found = look(blocks, plan)
             if found is not None:
                 return found
+            if time.monotonic() > self._alone_until:
+                return judged(blocks, plan)
 
     async def _in_crowd(self, best: Variant, alone: Judged | None) -> Judged | None:
         """The same with many users at once, where it is faster alone."""
