@@ -31,6 +31,8 @@ from unslow.prove.network import SlowNetwork
 from unslow.record.guard import guard
 from unslow.record.reroute import reroute
 
+pytestmark = pytest.mark.usefixtures("own_pools_only")
+
 EVERY = [*SYNC, *ASYNC]
 REFUSED = "25006"
 """`read_only_sql_transaction`."""

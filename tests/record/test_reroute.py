@@ -21,6 +21,8 @@ from tests.record.probes.conftest import Bench
 from unslow.prove.network import SlowNetwork
 from unslow.record.reroute import Rerouted, database_addresses, reroute
 
+pytestmark = pytest.mark.usefixtures("own_pools_only")
+
 STATEMENTS_COUNT = 30
 SECRET = "no-one-may-read-this"
 

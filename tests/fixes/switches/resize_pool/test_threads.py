@@ -14,7 +14,7 @@ from anyio.to_thread import current_default_thread_limiter, run_sync
 from tests.fixes.switches.resize_pool.serving import PATIENCE_S, Loop, served, switch_on, until
 from unslow.current import OpenArm
 from unslow.errors import WireError
-from unslow.fixes.switches.resize_pool import loops
+from unslow.fixes.switches.resize_pool import loops, threads
 
 
 async def limiter() -> Any:
@@ -147,7 +147,10 @@ def test_a_loop_that_has_ended_is_no_matter(arm: OpenArm) -> None:
     assert arm.fired_count == 0
 
 
-def test_without_a_loop_there_are_no_threads(arm: OpenArm) -> None:
+def test_without_a_loop_there_are_no_threads(arm: OpenArm, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Apps of other tests may run in other threads.
+    monkeypatch.setattr(threads, "running_loops", list)
+
     with pytest.raises(WireError, match="No event loop runs"):
         switch_on(arm, threads=80)
 
