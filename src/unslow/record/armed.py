@@ -7,7 +7,6 @@ fix that sends fewer statements.
 from __future__ import annotations
 
 import gc
-import hmac
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple
 
@@ -62,6 +61,9 @@ class ArmedRequests:
         if value is None:
             return None
         parts = bytes(value).split(b".")
+        # Only here: every process of a command imports this module, and few have trials.
+        import hmac
+
         if len(parts) != _PARTS_COUNT or not hmac.compare_digest(parts[0], self._secret):
             return None
         scope["headers"] = [one for one in headers if one[0] != HEADER]
