@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import MethodType
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from . import __version__
 from .current import LANE, running
@@ -300,6 +300,8 @@ class Agent:
     def _first_trace(self) -> None:
         if self._threads is None:
             self._end_with_the_process()
+            if _REWRITES in sys.modules:
+                _import_what_serves()
             # Not here, where a request holds its event loop: files are opened, costs measured.
             self._starter = threading.Thread(
                 target=self.serving, args=("",), name="unslow-starter", daemon=True
@@ -425,6 +427,19 @@ class Agent:
             traces.append(packed)
             last = position
         return {"traces": traces, "last": last, "more": False}
+
+
+_REWRITES: Final = "_pytest.assertion.rewrite"
+
+
+def _import_what_serves() -> None:
+    """Imports what the threads stand on in the thread that imports the app's own modules.
+
+    pytest makes trees of what is imported, and CPython 3.11 counts their depth for all threads
+    together: two that import at once raise SystemError now and then.
+    """
+    for name in ("record.cost", "record.watchdog", "record.writer", "store"):
+        importlib.import_module(f"{__package__}.{name}")
 
 
 _agent: Agent | None = None
