@@ -6,9 +6,7 @@ from typing import Final
 
 from ..fixes.catalogue import OWN
 from ..model.proof import Arm, Trial
-from .own_trial import OwnTrial, may_reorder
-from .same_answer import SameAnswer
-from .variant import Variant
+from .own_trial import OwnTrial
 
 PATCHED: Final = "patched"
 """The name of the arm that the patched app is."""
@@ -23,9 +21,7 @@ class AppliedTrial(OwnTrial):
         Raises:
             TrialOverError: an app refused, or there was no time to measure anything.
         """
-        same = SameAnswer(may_reorder=may_reorder(self._subject))
-        variant = Variant(PATCHED, arm, same, is_written=True)
-        self._variants.append(variant)
+        variant = self._added(arm, PATCHED, is_written=True)
         await self._look([variant])
         if variant.verdict:
             return self._trial(variant)

@@ -9,18 +9,17 @@ from contextlib import suppress
 from statistics import fmean, median, median_low
 from typing import Final
 
-from ..fixes.catalogue import OWN, Fix
-from ..fixes.patches.patch import Subject, patcher_of, refined
+from ..fixes.catalogue import OWN
+from ..fixes.patches.patch import patcher_of, refined
 from ..model.proof import FASTER, NOT_TRIED, Arm, Trial
-from ..model.workload import Exchange, Request
+from ..model.workload import Request
 from .compare import OWN_PLAN, SHARED_PLAN, VETO_PLAN, Block, Judged, Plan, cannot_win, judged, look
 from .crowds import Crowds
-from .experiment import BASELINE, Experiment, MixedArmsError, TrialOverError, UnansweredError
-from .same_answer import FEWEST_BASELINES, SameAnswer
-from .variant import Variant, said_most, sent_count, trial_of
+from .experiment import BASELINE, MixedArmsError, TrialOverError, UnansweredError, stays
+from .fix_trial import FixTrial
+from .same_answer import FEWEST_BASELINES
+from .variant import Variant, said_most, sent_count
 
-_LEAST_RECORDED: Final = 3
-"""Requests of each arm that are recorded, all different ones together."""
 _RACE_BLOCKS: Final = 20
 _RACE_SHARE: Final = 0.3
 """Of the time that there is, at most."""
@@ -32,33 +31,17 @@ _DROPS_FROM: Final = 4
 """Blocks after which a variant that cannot win is dropped."""
 _ARMS_PER_BLOCK: Final = 3
 """The app as it is, twice, and the fix: the second time tells what it differs from itself."""
-
-
 _WORTH_ITS_RISK: Final = 1.1
 """What loads less may lack a column that a request reads which was not watched."""
 
 
-class OwnTrial:
+class OwnTrial(FixTrial):
     """Tries the variants of one fix on one finding, one request in flight."""
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        subject: Subject,
-        fix: Fix,
-        requests: Sequence[Request],
-        users_count: int,
-    ) -> None:
-        self._users_count = users_count
-        self._experiment = experiment
-        self._subject = subject
-        self._fix = fix
-        self._requests = requests
-        self._variants: list[Variant] = []
-        self._statements_before: list[int] = []
-        self._alone_until = experiment.allowance.deadline
-        self._wall_ms = 0.0
-        """Of a request as the app is, the longest median of those looked at."""
+    _alone_until = math.inf
+    """By `time.monotonic`: what is faster alone has its turn in a crowd then."""
+    _wall_ms = 0.0
+    """Of a request as the app is, the longest median of those looked at."""
 
     async def run(self) -> Trial:
         """Tries them; what is switched on meanwhile is off at the end.
@@ -77,43 +60,22 @@ class OwnTrial:
         self._alone_until = now + _ALONE_SHARE * (self._experiment.allowance.deadline - now)
         arms = patcher_of(self._fix.id).candidates(self._subject)
         try:
-            await self._look([self._added(arm) for arm in arms])
+            await self._look([self._switched_on(arm) for arm in arms])
             if not self._racing():
                 return self._trial(said_most(self._variants))
             best = await self._race(self._racing(), _RACE_BLOCKS)
             best = await self._with_less(best)
             # From here on it is on for its own requests only: a switch listens to each statement.
-            for one in self._variants:
-                one.switch_off(self._experiment)
+            self._switch_off()
             alone = await self._confirmed(best)
             in_crowd = await self._in_crowd(best, alone)
             await self._look_again(best)
             return self._trial(best, alone, in_crowd)
         finally:
-            for one in self._variants:
-                one.switch_off(self._experiment)
+            self._switch_off()
 
-    def _trial(
-        self, best: Variant, alone: Judged | None = None, in_crowd: Judged | None = None
-    ) -> Trial:
-        before = median_low(self._statements_before) if self._statements_before else None
-        return trial_of(
-            self._subject,
-            self._fix,
-            best,
-            self._variants,
-            judged=alone,
-            in_crowd=in_crowd,
-            statements_before=before,
-        )
-
-    def _racing(self) -> list[Variant]:
-        return [one for one in self._variants if not one.verdict]
-
-    def _added(self, arm: Arm) -> Variant:
-        same = SameAnswer(may_reorder=may_reorder(self._subject))
-        variant = Variant(f"{self._fix.id}-{len(self._variants) + 1}", arm, same)
-        self._variants.append(variant)
+    def _switched_on(self, arm: Arm) -> Variant:
+        variant = self._added(arm)
         variant.switch_on(self._experiment)
         return variant
 
@@ -127,23 +89,19 @@ class OwnTrial:
                 self._drop_if_no_fewer(one)
 
     async def _look_at(self, request: Request, variants: Sequence[Variant]) -> None:
-        taken = await self._block(request, (BASELINE,) * FEWEST_BASELINES, variants)
+        taken = await self._block(request, (BASELINE,) * FEWEST_BASELINES)
         self._wall_ms = max(self._wall_ms, median(taken.get(BASELINE) or (0.0,)))
         recorded = await self._experiment.recorded(request, BASELINE)
-        self._seen(BASELINE, recorded.exchange, variants)
-        if recorded.trace is not None:
-            self._statements_before.append(sent_count(recorded.trace))
+        self._seen(BASELINE, recorded.exchange)
+        self._count_statements(recorded)
         for one in variants:
-            for _ in range(recorded_count(self._requests)):
+            for _ in range(self._recorded_count):
                 if not one.verdict:
                     one.note(await self._experiment.recorded(request, one.name))
 
     def _drop_if_no_fewer(self, variant: Variant) -> None:
-        after = variant.statements_count
-        if after is None or not self._statements_before:
-            return
-        before = median_low(self._statements_before)
-        if after >= before:
+        after, before = variant.statements_count, self._statements_count
+        if after is not None and before is not None and after >= before:
             variant.drop(NOT_TRIED, f"it sends {after} statements, {before} without it")
 
     async def _race(self, variants: Sequence[Variant], blocks_count: int) -> Variant:
@@ -172,7 +130,7 @@ class OwnTrial:
         arm = refined(self._fix.id, self._subject, best.arm)
         if arm is None:
             return best
-        less = self._added(arm)
+        less = self._switched_on(arm)
         await self._look([less])
         if less.verdict:
             return best
@@ -214,34 +172,29 @@ class OwnTrial:
 
     async def _judged_in_crowd(self, variant: Variant, plan: Plan = SHARED_PLAN) -> Judged | None:
         crowds = Crowds(self._experiment, self._requests, self._users_count)
-
-        def seen(arm: str, exchange: Exchange) -> None:
-            self._seen(arm, exchange, (variant,))
-
         switched = variant.switch(self._experiment)
         with suppress(TrialOverError):
-            await crowds.fit(seen, variant.name, switched)
-        return await crowds.judge(variant.name, switched, seen, plan)
+            await crowds.fit(self._seen, variant.name, switched)
+        return await crowds.judge(variant.name, switched, self._seen, plan)
 
     async def _look_again(self, best: Variant) -> None:
         """The app as it is once more, so that what changed by itself meanwhile is told."""
-        statements: list[int] = []
+        before, after = self._statements_count, []
         for request in self._requests:
             try:
-                await self._block(request, (BASELINE,) * 2, (best,))
+                await self._block(request, (BASELINE,) * 2)
                 recorded = await self._experiment.recorded(request, BASELINE)
             except UnansweredError:
                 raise
             except TrialOverError:
                 continue
             if recorded.trace is not None:
-                statements.append(sent_count(recorded.trace))
-        before = self._statements_before
-        if statements and before and median_low(statements) < median_low(before):
+                after.append(sent_count(recorded.trace))
+        if after and before is not None and median_low(after) < before:
             best.drop(
                 NOT_TRIED,
                 "what was loaded stays in a cache of the app's own: afterwards it sends"
-                f" {median_low(statements)} statements without it too, {median_low(before)} before",
+                f" {median_low(after)} statements without it too, {before} before",
             )
 
     def _plan(self) -> Plan:
@@ -251,47 +204,15 @@ class OwnTrial:
         return OWN_PLAN if needs_s < left_s / 2 else SHARED_PLAN
 
     async def _turn(
-        self,
-        number: int,
-        arms: Sequence[str],
-        switched: Callable[[bool], None] | None = None,
-    ) -> dict[str, tuple[float, ...]]:
+        self, number: int, arms: Sequence[str], switched: Callable[[bool], None] = stays
+    ) -> Mapping[str, tuple[float, ...]]:
         request = self._requests[number % len(self._requests)]
-        return await self._block(request, arms, self._variants, switched)
+        return await self._block(request, arms, switched)
 
     async def _block(
-        self,
-        request: Request,
-        arms: Sequence[str],
-        variants: Sequence[Variant],
-        switched: Callable[[bool], None] | None = None,
-    ) -> dict[str, tuple[float, ...]]:
-        def seen(arm: str, exchange: Exchange) -> None:
-            self._seen(arm, exchange, variants)
-
-        more = (switched,) if switched is not None else ()
-        return dict(await self._experiment.block(request, arms, seen, *more))
-
-    def _seen(self, arm: str, exchange: Exchange, variants: Sequence[Variant]) -> None:
-        for one in variants:
-            if arm == BASELINE:
-                one.same.before(exchange)
-            elif arm == one.name:
-                one.same.after(exchange)
-
-
-def recorded_count(requests: Sequence[Request]) -> int:
-    """How often each of so many requests is recorded under an arm."""
-    return math.ceil(_LEAST_RECORDED / len(requests))
-
-
-def may_reorder(subject: Subject) -> bool:
-    """Whether a statement of the route brings several rows in no order that it names."""
-    return any(
-        (one.rows_count or 0) > 1 and "ORDER BY" not in one.shape.upper()
-        for trace in subject.traces
-        for one in trace.statements
-    )
+        self, request: Request, arms: Sequence[str], switched: Callable[[bool], None] = stays
+    ) -> Mapping[str, tuple[float, ...]]:
+        return await self._experiment.block(request, arms, self._seen, switched)
 
 
 def _quickest(variants: Sequence[Variant], taken: Mapping[str, Sequence[float]]) -> Variant:
