@@ -15,20 +15,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from bench.loader_app import DATABASE_VARIABLE, DISTANT_VARIABLE, SHAPES, Shape, fill
-from unslow.cli.app_process import Words, app_process, free_port
-from unslow.cli.recording import Recording
-from unslow.cli.serving import Serving
+from bench.served import Served, served
 from unslow.fixes.catalogue import fix_of
 from unslow.fixes.patches.eager_load import candidates
 from unslow.fixes.patches.files import text_of
@@ -39,12 +35,10 @@ from unslow.model.trace import Trace
 from unslow.model.workload import Exchange, Request
 from unslow.postgres.server import embedded_server
 from unslow.prove.experiment import BASELINE, Allowance, End, Experiment
-from unslow.prove.link import COMPARE, WATCH, Link
+from unslow.prove.link import WATCH
 from unslow.prove.network import SlowNetwork
 from unslow.prove.own_trial import OwnTrial, typical_ms
 from unslow.prove.workload.sending import open_client
-from unslow.settings import Settings
-from unslow.wire import ARMS_VARIABLE
 
 RUNS: Final = 5
 MOST_REGRET: Final = 1.1
@@ -69,26 +63,17 @@ class Choice:
 
 
 @contextmanager
-def served(stack: ExitStack, folder: str) -> Iterator[tuple[str, Recording]]:
-    """The app, started as a check starts it, on a database of its own."""
-    server = stack.enter_context(embedded_server())
-    url = server.create_database("loaders")
-    fill(url)
-    host, _, port = url.rpartition("@")[2].partition("/")[0].partition(":")
-    network = stack.enter_context(SlowNetwork(host, int(port), delay_ms=1.0))
-    recording = stack.enter_context(Recording(Settings(folder=folder)))
-    port_here = free_port("127.0.0.1")
-    command = Serving("bench.loader_app:make_app", port=port_here, factory=True).command()
-    environment = {
-        **recording.environment(os.environ),
-        ARMS_VARIABLE: "1",
-        DATABASE_VARIABLE: url,
-        DISTANT_VARIABLE: url.replace(f":{port}/", f":{network.port}/"),
-    }
-    address = f"http://127.0.0.1:{port_here}"
-    with app_process(command, environment, address, Words("The app")) as app:
-        app.wait_until_it_answers(30)
-        yield address, recording
+def served_shapes() -> Iterator[Served]:
+    """The app on a database of its own, one of its two ways a longer one."""
+    with embedded_server() as server:
+        url = server.create_database("loaders")
+        fill(url)
+        parts = urlsplit(url)
+        with SlowNetwork(str(parts.hostname), parts.port or 5432, delay_ms=1.0) as network:
+            distant = url.replace(f":{parts.port}/", f":{network.port}/")
+            variables = {DATABASE_VARIABLE: url, DISTANT_VARIABLE: distant}
+            with served("bench.loader_app:make_app", variables) as app:
+                yield app
 
 
 async def seen(end: End, request: Request, count: int) -> list[Trace]:
@@ -163,14 +148,12 @@ def _chosen(trial: Trial) -> str:
     return trial.arm.says if trial.verdict == FASTER else AS_IT_IS
 
 
-async def run_all(address: str, recording: Recording, runs: int, blocks: int) -> list[Choice]:
+async def run_all(app: Served, runs: int, blocks: int) -> list[Choice]:
     """Every shape, so many times."""
-    async with open_client(address) as client:
-        link = Link(recording.listener, recording.serving_peers)
-        end = End(client, link)
+    async with open_client(app.address) as client:
+        end = End(client, app.link)
         for shape in SHAPES:
             await client.get(shape.route)
-        link.arm(COMPARE)
         choices = []
         for _ in range(runs):
             for shape in SHAPES:
@@ -197,9 +180,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     runs, blocks = (1, QUICK_BLOCKS) if given.quick else (given.runs, BLOCKS)
-    with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        address, recording = stack.enter_context(served(stack, str(Path(folder))))
-        choices = asyncio.run(run_all(address, recording, runs, blocks))
+    with served_shapes() as app:
+        choices = asyncio.run(run_all(app, runs, blocks))
     if given.json:
         print(json.dumps([asdict(one) for one in choices], indent=2))
     else:

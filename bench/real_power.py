@@ -16,29 +16,20 @@ import argparse
 import asyncio
 import json
 import math
-import os
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from bench.planted_app import DATABASE_VARIABLE
-from unslow.cli.app_process import Words, app_process, free_port
-from unslow.cli.recording import Recording
-from unslow.cli.serving import Serving
+from bench.served import Served, served
 from unslow.model.proof import FASTER, NO_DIFFERENCE, SLOWER, Arm
 from unslow.model.workload import Exchange, Request
 from unslow.postgres.server import embedded_server
 from unslow.prove.compare import OWN_PLAN, Block, Judged, look
 from unslow.prove.experiment import BASELINE, Allowance, End, Experiment
-from unslow.prove.link import Link
 from unslow.prove.workload.sending import open_client
-from unslow.settings import Settings
-from unslow.wire import ARMS_VARIABLE
 
 NOTHING_TRIALS: Final = 40
 PLANTED_TRIALS: Final = 20
@@ -61,26 +52,6 @@ class Row:
     no_difference: int
     blocks_mean: float
     is_right: bool
-
-
-@contextmanager
-def served(folder: str) -> Iterator[tuple[str, Recording]]:
-    """The app, started as a check starts it, on a database of its own."""
-    with ExitStack() as stack:
-        server = stack.enter_context(embedded_server())
-        url = server.create_database("planted")
-        recording = stack.enter_context(Recording(Settings(folder=folder)))
-        port = free_port("127.0.0.1")
-        command = Serving("bench.planted_app:make_app", port=port, factory=True).command()
-        environment = {
-            **recording.environment(os.environ),
-            ARMS_VARIABLE: "1",
-            DATABASE_VARIABLE: url.replace("postgresql://", "postgresql+psycopg://"),
-        }
-        address = f"http://127.0.0.1:{port}"
-        app = stack.enter_context(app_process(command, environment, address, Words("The app")))
-        app.wait_until_it_answers(30)
-        yield address, recording
 
 
 async def trial(end: End, arm: str) -> Judged:
@@ -131,11 +102,11 @@ def _is_right(cost_percent: int, verdicts: Counter[str], count: int) -> bool:
     return (verdicts[FASTER] + verdicts[SLOWER]) / count <= WRONG_AT_MOST + 2 * error
 
 
-async def run_all(address: str, recording: Recording, *, is_quick: bool) -> list[Row]:
+async def run_all(app: Served, *, is_quick: bool) -> list[Row]:
     """Trials of nothing, then of each gain and loss."""
     nothing, planted = (10, 3) if is_quick else (NOTHING_TRIALS, PLANTED_TRIALS)
-    async with open_client(address) as client:
-        end = End(client, Link(recording.listener, recording.serving_peers))
+    async with open_client(app.address) as client:
+        end = End(client, app.link)
         for _ in range(20):
             await client.get("/work")
         counts = {100: nothing} | dict.fromkeys((*PLANTED, *PLANTED_LOSSES), planted)
@@ -148,8 +119,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, served(folder) as (address, recording):
-        rows = asyncio.run(run_all(address, recording, is_quick=given.quick))
+    with embedded_server() as server:
+        url = server.create_database("planted").replace("postgresql://", "postgresql+psycopg://")
+        with served("bench.planted_app:make_app", {DATABASE_VARIABLE: url}) as app:
+            rows = asyncio.run(run_all(app, is_quick=given.quick))
     if given.json:
         print(json.dumps([asdict(one) for one in rows], indent=2))
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +21,7 @@ from ..prove.trials import REQUESTS_COUNT, Stage
 from ..prove.workload.sending import open_client
 from ..report.progress import stages
 from ..settings import Settings
-from ..wire import ARMS_VARIABLE
-from .app_process import Words, app_process
-from .asking import Asked, another, plan_of, wait_for_hello
+from .asking import Asked, another, app_of, begun, wait_until_recorded
 from .ending import Ending, cancelling
 from .recording import Recording
 
@@ -48,7 +45,6 @@ def measured(
         UnslowError: an app could not be started, or did not answer.
     """
     route = one.subject.finding.route
-    asked = replace(asked, limits=replace(asked.limits, rounds_count=1))
 
     async def work(told: Callable[[str, float], None], kept: Settings) -> Trial:
         ending.call_instead(cancelling())
@@ -86,14 +82,9 @@ class _App(NamedTuple):
 @contextmanager
 def _running(asked: Asked, settings: Settings) -> Iterator[_App]:
     """Starts an app for the length of the block."""
-    running = asked.running
-    with Recording(settings) as recording:
-        environment = {**recording.environment(os.environ), ARMS_VARIABLE: "1"}
-        words = Words(running.name)
-        with app_process(running.command, environment, running.url, words) as app:
-            app.wait_until_it_answers(running.within_s)
-            wait_for_hello(app, running.command, recording, settings.hello_timeout_s)
-            yield _App(app.address, Link(recording.listener, recording.serving_peers))
+    with Recording(settings) as recording, app_of(asked.running, recording) as app:
+        wait_until_recorded(app, asked.running, recording, settings)
+        yield _App(app.address, Link(recording.listener, recording.serving_peers))
 
 
 async def _asked_once(
@@ -101,13 +92,11 @@ async def _asked_once(
 ) -> Stage:
     """Finds the requests of the route, as a check does, and looks that they may be sent again."""
     check = Check(end.client, end.link, asked.limits, asked.who.headers, told)
-    check.begin()
-    if asked.who.login is not None:
-        await check.log_in(asked.who.login)
-    plan = await plan_of(check, end.link, asked)
+    plan = await begun(check, end.link, asked)
+    made = [one for one in plan.requests if one.operation == route]
     # Those of a file have no route yet: the app says it.
-    wanted = (one for one in plan.requests if not one.route or one.operation == route)
-    await check.run(replace(plan, requests=tuple(wanted)))
+    for request in made[:REQUESTS_COUNT] or plan.requests:
+        await check.ask(request)
     return check.stage()
 
 

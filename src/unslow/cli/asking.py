@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from math import isnan
@@ -27,7 +29,8 @@ from ..prove.workload.recorded import FILE as RECORDED_FILE
 from ..prove.workload.recorded import recorded_plan
 from ..prove.workload.sniffing import read_file
 from ..settings import Settings
-from .app_process import AppProcess, free_port, refuse_taken
+from ..wire import ARMS_VARIABLE
+from .app_process import AppProcess, Words, app_process, free_port, refuse_taken
 from .choice import Choice, of_operation, of_request
 from .recording import Recording
 from .serving import Serving
@@ -293,26 +296,56 @@ def _limits(given: Mapping[str, Any]) -> Limits:
     )
 
 
-def wait_for_hello(
-    app: AppProcess, command: Sequence[str], recording: Recording, within_s: float
-) -> None:
-    """Waits until the agent in the app has spoken.
+@contextmanager
+def app_of(running: Running, recording: Recording) -> Iterator[AppProcess]:
+    """Starts an app for the length of the block, with an agent in it that has arms.
 
     Raises:
-        SilentCommandError: it did not.
+        CommandError: there is no such command.
     """
-    deadline = time.monotonic() + within_s
+    environment = {**recording.environment(os.environ), ARMS_VARIABLE: "1"}
+    words = Words(running.name or "The app")
+    with app_process(running.command, environment, running.url, words) as app:
+        yield app
+
+
+def wait_until_recorded(
+    app: AppProcess, running: Running, recording: Recording, settings: Settings
+) -> None:
+    """Waits until an app answers and the agent in it has spoken.
+
+    Raises:
+        SilentCommandError: the agent did not.
+        UnslowError: the app ended, or did not come up in time.
+    """
+    app.wait_until_it_answers(running.within_s)
+    deadline = time.monotonic() + settings.hello_timeout_s
     while not recording.serving_peers() and time.monotonic() < deadline:
         app.check()
         time.sleep(_LOOK_EVERY_S)
     if not recording.hellos:
-        reason = why_silent(recording.troubles, app.process_id, command, recording.injected)
+        reason = why_silent(recording.troubles, app.process_id, running.command, recording.injected)
         raise SilentCommandError(
             f"The app answers, but nothing in it is recorded: {reason.says}. {reason.advice}."
         )
 
 
-async def plan_of(one: Check, link: Link, asked: Asked) -> Plan:
+async def begun(check: Check, link: Link, asked: Asked) -> Plan:
+    """Begins a check, logs in, and finds what is to be sent.
+
+    Raises:
+        DocumentError: the app's document cannot be used.
+        FarDatabaseError: the app has a database that is not near.
+        LoginError: the app did not let it in.
+        RouteMissingError: a route was named that the document does not have.
+    """
+    check.begin()
+    if asked.who.login is not None:
+        await check.log_in(asked.who.login)
+    return await _plan_of(check, link, asked)
+
+
+async def _plan_of(one: Check, link: Link, asked: Asked) -> Plan:
     """What to send, from a file or made.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,15 +26,15 @@ from ..report.baseline_file import read_baseline, write_baseline
 from ..report.progress import stages
 from ..settings import Settings, load
 from ..store import write_check
-from ..wire import ARMS_VARIABLE
-from .app_process import AppProcess, Words, app_process
+from .app_process import AppProcess
 from .asking import (
     COUNT,
     Asked,
+    app_of,
     asked_of,
     asking_options,
-    plan_of,
-    wait_for_hello,
+    begun,
+    wait_until_recorded,
 )
 from .behind import TakesCommand, command_of
 from .ending import Ended, Ending, cancelling
@@ -161,18 +160,14 @@ def _check(
     asked: Asked, recording: Recording, ending: Ending, settings: Settings, *, is_tried: bool
 ) -> None:
     """Starts the app, sends everything, tries what there is to try, and ends it."""
-    running = asked.running
-    environment = {**recording.environment(os.environ), ARMS_VARIABLE: "1"}
-    words = Words(running.name or "The app")
     with ExitStack() as stack:
         stack.enter_context(recording)
         try:
-            app = stack.enter_context(app_process(running.command, environment, running.url, words))
+            app = stack.enter_context(app_of(asked.running, recording))
             told = stack.enter_context(stages())
             ending.release()
             told("Starting the app", 0.0)
-            app.wait_until_it_answers(running.within_s)
-            wait_for_hello(app, running.command, recording, settings.hello_timeout_s)
+            wait_until_recorded(app, asked.running, recording, settings)
             _send(app, asked, recording, told, ending, is_tried=is_tried)
         finally:
             ending.hold()
@@ -198,10 +193,7 @@ def _send(
         async with open_client(app.address) as client:
             link = Link(recording.listener, recording.serving_peers)
             one = Check(client, link, asked.limits, asked.who.headers, told)
-            one.begin()
-            if asked.who.login is not None:
-                await one.log_in(asked.who.login)
-            checked = await one.run(await plan_of(one, link, asked))
+            checked = await one.run(await begun(one, link, asked))
             checked = replace(checked, target=asked.running.name)
             _tell_answers(one.uncounted_answers())
             # Before anything is tried: what was measured is kept, however the trials end.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ..fixes.catalogue import UNSAFE
 from ..model.finding import OTHERS, Finding
 from ..model.proof import Trial
 from ..model.report import Endpoint, Machine, Report
@@ -20,7 +21,6 @@ from .quoting import block, fenced, prose, row, span, tagged
 from .ranking import Cause, causes, in_order, name_of
 from .verdicts import (
     SIGNS,
-    UNSAFE,
     at_round_trips,
     beside,
     figures,

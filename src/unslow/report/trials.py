@@ -8,6 +8,7 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
+from ..fixes.catalogue import UNSAFE
 from ..model.finding import Finding
 from ..model.proof import (
     BROKE,
@@ -25,7 +26,6 @@ from .page import MARGIN, Page
 from .verdicts import (
     NOTHING_TO_TRY,
     SIGNS,
-    UNSAFE,
     WITHDRAWN,
     at_round_trips,
     beside,

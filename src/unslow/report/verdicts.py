@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from ..fixes.catalogue import FIXES, SHOW_ONLY, UNSAFE
 from ..model.finding import Finding
 from ..model.proof import (
     BROKE,
@@ -24,8 +25,6 @@ from ..numbers import average, counted, milliseconds, number, percent, time_part
 from .lines import one_line
 
 WITHDRAWN: Final = "withdrawn: its fix was tried and does not pay"
-UNSAFE: Final = "unsafe"
-"""The risk of what may change what a trial does not see."""
 NOTHING_TO_TRY: Final = "No fix was tried: none of what was found has one that can be switched on."
 SIGNS: Final[Mapping[str, str]] = {
     FASTER: "✔",
@@ -37,9 +36,8 @@ SIGNS: Final[Mapping[str, str]] = {
 }
 """By verdict, before the words that say the same."""
 
-_WHAT_IF: Final = "limit-rows"
-"""The fix that is meant to change the answer: who asks gets a page."""
-_SHOW_ONLY: Final = "show-only"
+_WHAT_IFS: Final = frozenset(one.id for one in FIXES if one.is_what_if)
+"""The fixes that are meant to change the answer: who asks gets a page."""
 _FEW_TIMES: Final = 1.5
 """Below it, tenths are too coarse: 1.06 and 1.14 would be the same."""
 
@@ -49,7 +47,7 @@ Quote = Callable[[str], str]
 
 def is_what_if(trial: Trial) -> bool:
     """Whether another answer is what the fix is for."""
-    return trial.arm.fix == _WHAT_IF and trial.verdict == CHANGES_ANSWER
+    return trial.arm.fix in _WHAT_IFS and trial.verdict == CHANGES_ANSWER
 
 
 def decisive(trial: Trial) -> Comparison | None:
@@ -151,7 +149,7 @@ def _why(trial: Trial, quote: Quote) -> str:
 def _name(trial: Trial) -> str:
     if trial.verdict == CHANGES_ANSWER:
         return "changes the answer"
-    if trial.verdict == NOT_TRIED and trial.risk == _SHOW_ONLY:
+    if trial.verdict == NOT_TRIED and trial.risk == SHOW_ONLY:
         return "not tried, to be changed by hand"
     return trial.verdict.replace("-", " ")
 

@@ -8,6 +8,7 @@ from typing import Final
 from rich.cells import cell_len
 from rich.text import Text
 
+from ..fixes.catalogue import UNSAFE
 from ..model.finding import Finding
 from ..model.proof import FASTER
 from ..model.report import Report
@@ -16,7 +17,7 @@ from .lines import Item, flow, sentence
 from .page import MARGIN, Page
 from .ranking import Cause, causes
 from .trials import STYLES
-from .verdicts import SIGNS, UNSAFE, could_save_words, proven, proven_count, withdrawn_words
+from .verdicts import SIGNS, could_save_words, proven, proven_count, withdrawn_words
 
 _WORST_COUNT: Final = 5
 _AMOUNT_WIDTH: Final = 9
