@@ -221,7 +221,7 @@ def writes(engine: Engine) -> bool:
         try:
             connection.exec_driver_sql("INSERT INTO orders VALUES (1)")
         except DBAPIError as error:
-            assert "25006" == getattr(error.orig, "sqlstate", "")  # noqa: PT017
+            assert "25006" == getattr(error.orig, "sqlstate", "")  # noqa: PT017  # its cause is asked
             return False
     return True
 

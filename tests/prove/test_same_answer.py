@@ -256,7 +256,7 @@ def test_random_ids_as_values_and_as_keys_are_left_out() -> None:
     before, after = [body(number) for number in range(5)], [body(9)]
 
     assert judged(before, after).same is True
-    after[0]["by_id"].pop("fixed-one")  # type: ignore[index]
+    after[0]["by_id"].pop("fixed-one")  # type: ignore[index]  # JSON
     assert judged(before, after) == (False, "by_id.*: missing")
 
 

@@ -277,7 +277,7 @@ def _text(value: object) -> str:
 
 def _equal(before: object, now: object) -> bool:
     """Whether two single values of one kind are equal; nothing else is NaN, as in JSON's text."""
-    return before == now or (before != before and now != now)  # noqa: PLR0124
+    return before == now or (before != before and now != now)  # noqa: PLR0124  # a NaN is itself
 
 
 def _kind(value: object) -> str:

@@ -96,7 +96,7 @@ def patched(
 
 def after(text: str, at: str, *loaders: str, function: str = "read", **more: object) -> str:
     """The text with the patch, which there is."""
-    patch = patched(text, at, *loaders, function=function, **more)  # type: ignore[arg-type]
+    patch = patched(text, at, *loaders, function=function, **more)  # type: ignore[arg-type]  # whatever a test gives
     assert patch.advice == ""
     (edit,) = patch.edits
     assert edit.path == str(Path(APP))

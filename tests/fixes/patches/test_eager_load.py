@@ -1109,7 +1109,7 @@ def test_arms_for_a_long_way_are_few() -> None:
         ["selectinload", "selectinload", "selectinload"],
         ["joinedload", "joinedload", "joinedload"],
         ["selectinload", "selectinload", "joinedload"],
-    ] == [[how for how, _ in one.parameters["chain"]] for one in arms]  # type: ignore[attr-defined]
+    ] == [[how for how, _ in one.parameters["chain"]] for one in arms]  # type: ignore[attr-defined]  # plain data
 
 
 @pytest.mark.parametrize("path", ["User.*", "User.posts -> Post.*", ""])

@@ -106,7 +106,7 @@ def loaded(file: Path) -> ModuleType:
         sys.modules[one] = module
         # Not from a compiled file: the source changes within the second that those are told by.
         code = compile((file.parent / f"{path}.py").read_text(), str(spec.origin), "exec")
-        exec(code, module.__dict__)  # noqa: S102 - the patched source is what is tested
+        exec(code, module.__dict__)  # noqa: S102  # the patched source is what is tested
     return module
 
 

@@ -160,7 +160,7 @@ class Entry(Base):
 
 class Animal(Base):
     __tablename__ = "animal"
-    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}  # noqa: RUF012  # as models are declared
     id: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str]
     toys: Mapped[list[Toy]] = relationship(order_by="Toy.id")
@@ -168,7 +168,7 @@ class Animal(Base):
 
 class Dog(Animal):
     __tablename__ = "dog"
-    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012
+    __mapper_args__ = {"polymorphic_identity": "dog"}  # noqa: RUF012  # as models are declared
     id: Mapped[int] = mapped_column(ForeignKey("animal.id"), primary_key=True)
     walks: Mapped[list[Walk]] = relationship(order_by="Walk.id")
 

@@ -22,7 +22,7 @@ from unslow.model.codec import trace_of
 from unslow.record.finish import finished
 from unslow.record.lanes import unwatch_all
 
-ROWS = [{"id": n, "at": datetime(2024, 1, n), "text": "ä"} for n in range(1, 4)]  # noqa: DTZ001
+ROWS = [{"id": n, "at": datetime(2024, 1, n), "text": "ä"} for n in range(1, 4)]  # noqa: DTZ001  # without a zone, as apps have them
 TOOLS = Tools(caller_place=lambda: None)
 
 
@@ -151,7 +151,7 @@ def test_a_value_that_pydantic_does_not_know_is_answered_as_written(arm: OpenArm
     app = FastAPI()
 
     @app.get("/rows")
-    async def rows():  # type: ignore[no-untyped-def]
+    async def rows():  # type: ignore[no-untyped-def]  # an app without types
         return [Thing()]
 
     undo = switch_on(arm, kind="list[Any]")
@@ -173,7 +173,7 @@ def test_a_dataclass_without_a_type_is_encoded_alike(arm: OpenArm) -> None:
     app = FastAPI()
 
     @app.get("/rows")
-    def rows():  # type: ignore[no-untyped-def]
+    def rows():  # type: ignore[no-untyped-def]  # an app without types
         return [Point(1, 0.5)]
 
     undo = switch_on(arm, kind="Any")
@@ -400,7 +400,7 @@ def test_only_known_types_and_those_of_pydantic_are_taken(
 
     app = FastAPI()
 
-    async def rows():  # type: ignore[no-untyped-def]
+    async def rows():  # type: ignore[no-untyped-def]  # an app without types
         return []
 
     rows.__annotations__["return"] = Thing

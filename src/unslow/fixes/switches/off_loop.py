@@ -89,7 +89,7 @@ def change_of(parameters: Mapping[str, object]) -> Change:
     for name, kind in _KINDS.items():
         if type(parameters.get(name)) is not kind:
             raise WireError(f"The fix off-loop needs `{name}` as {kind.__name__}.")
-    return Change(**{name: parameters[name] for name in _KINDS})  # type: ignore[arg-type]
+    return Change(**{name: parameters[name] for name in _KINDS})  # type: ignore[arg-type]  # checked right above
 
 
 _KINDS: Final[dict[str, type]] = {

@@ -110,7 +110,7 @@ def test_what_is_out_on_undo_is_closed_when_it_comes_back_and_nothing_leaks(
         with pytest.raises(PoolTimeoutError):
             engine.connect()
     assert numbers(engine.pool) == (1, 1, 0, 1)
-    assert engine.pool.overflow() == 0  # type: ignore[attr-defined]
+    assert engine.pool.overflow() == 0  # type: ignore[attr-defined]  # a QueuePool's
 
 
 def test_a_checkout_that_waits_goes_on_as_soon_as_there_is_room(url: str, arm: OpenArm) -> None:
@@ -302,7 +302,7 @@ def test_a_waiting_checkout_waits_on_where_the_server_has_no_room(
         with monkeypatch.context() as patched:
             patched.setattr(engine.pool, "_create_connection", full)
             undo = switch_on(arm, pool=name_of(url, "psycopg", "1+0"), size=2, overflow=0)
-        out = engine.pool.checkedout()  # type: ignore[attr-defined]
+        out = engine.pool.checkedout()  # type: ignore[attr-defined]  # a QueuePool's
     thread.join()
 
     undo()
@@ -345,7 +345,7 @@ def test_a_size_of_nothing_and_a_pool_without_a_limit_are_refused(url: str, arm:
         switch_on(arm, pool=name_of(url, "psycopg", "1+1"), size=0, overflow=0)
     with pytest.raises(WireError, match="no limit"):
         switch_on(arm, pool=name_of(url, "psycopg", "0+unlimited"), size=5, overflow=0)
-    assert (engine.pool.status(), null.pool.status()) == (QueuePool.status(engine.pool), "NullPool")  # type: ignore[arg-type]
+    assert (engine.pool.status(), null.pool.status()) == (QueuePool.status(engine.pool), "NullPool")  # type: ignore[arg-type]  # asked as a QueuePool is
 
 
 def test_a_pool_that_keeps_its_numbers_elsewhere_is_not_touched(
@@ -356,4 +356,4 @@ def test_a_pool_that_keeps_its_numbers_elsewhere_is_not_touched(
     with pytest.raises(WireError, match="not known here"):
         switch_on(arm, pool=name_of(url, "psycopg", "1+1"), size=5, overflow=0)
 
-    assert engine.pool.size() == 1  # type: ignore[attr-defined]
+    assert engine.pool.size() == 1  # type: ignore[attr-defined]  # a QueuePool's
