@@ -37,6 +37,7 @@ from unslow.prove.compare import (
     judged_apart,
     look,
 )
+from unslow.prove.turns import Turns
 
 TRIALS: Final = 200
 QUICK_TRIALS: Final = 40
@@ -149,10 +150,11 @@ def race_of(random: Random, scene: Scene, times: Sequence[float]) -> Iterator[li
     most = scene.plan.looks[-1].blocks_count
     machine = Machine(random, scene, most * (scene.baselines + len(times)))
     arms = [*(1.0 for _ in range(scene.baselines)), *times]
+    turns = Turns(random)
     while True:
         mean_ms = MEAN_MS * math.exp(random.gauss(0.0, 0.0 if scene.is_crowd else 0.5))
         took_ms = [0.0] * len(arms)
-        for position, arm in enumerate(random.sample(range(len(arms)), len(arms))):
+        for position, arm in enumerate(turns.next(range(len(arms)))):
             factor = 1.0 if position else scene.first_times
             took_ms[arm] = machine.ms(mean_ms * factor / arms[arm])
         before_ms = tuple(took_ms[: scene.baselines])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..model.workload import Exchange, Request
 from .compare import SHARED_PLAN, Block, Judged, Plan, judged, look
 from .experiment import BASELINE, Experiment, TrialOverError, on, stays
+from .turns import Turns
 
 _FEWEST_PER_USER: Final = 1
 _MOST_PER_USER: Final = 8
@@ -26,7 +26,7 @@ class Crowds:
         self._experiment = experiment
         self._requests = requests
         self._per_user = _FEWEST_PER_USER
-        self._random = random.Random(0)  # noqa: S311  # an order that is the same each time
+        self._turns = Turns()
 
     async def block(self, arm: str, seen: Callable[[str, Exchange], None]) -> float | None:
         """One block; what a user waits for an answer. None where too few were answered.
@@ -36,7 +36,7 @@ class Crowds:
         """
         count = self.users_count * self._per_user
         requests = [self._requests[index % len(self._requests)] for index in range(count)]
-        self._random.shuffle(requests)
+        self._turns.chance.shuffle(requests)
         crowd = await self._experiment.crowd(requests, self.users_count, arm)
         for exchange in crowd.exchanges:
             seen(arm, exchange)
@@ -90,19 +90,18 @@ class Crowds:
 
     async def _blocks(
         self,
-        order: list[str],
+        arms: Sequence[str],
         switched: Callable[[bool], None],
         seen: Callable[[str, Exchange], None],
     ) -> Block | None:
-        arm = order[-1]
-        self._random.shuffle(order)
+        arm = arms[-1]
         times_ms: dict[str, tuple[float, ...]] = {}
-        for one in order:
+        for one in self._turns.next(arms):
             with on(switched, one):
                 ms = await self.block(one, seen)
             if ms is None:
                 return None
             times_ms[one] = (*times_ms.get(one, ()), ms)
         # Which of the two comes first is drawn: who compares them must not see a drift.
-        before_ms = self._random.sample(times_ms[BASELINE], len(times_ms[BASELINE]))
+        before_ms = self._turns.chance.sample(times_ms[BASELINE], len(times_ms[BASELINE]))
         return Block(tuple(before_ms), times_ms[arm][0])

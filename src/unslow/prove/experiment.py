@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from ..model.workload import Exchange, Headers, Request
 from .link import Fared, Link
 from .operations import is_of
 from .same_answer import keep_answer
+from .turns import Turns
 from .workload.sending import counts, send_again, send_all
 
 BASELINE: Final = ""
@@ -133,7 +133,7 @@ class Experiment:
         self._in_flight: str | None = None
         """The arm whose requests are on their way."""
         self._also_counted = also_counted
-        self._random = random.Random(0)  # noqa: S311  # an order that is the same each time
+        self._turns = Turns()
 
     async def block(
         self,
@@ -157,8 +157,7 @@ class Experiment:
             TrialOverError: the app refused, or there is no time.
             UnansweredError: the app as it is gave an answer that does not count.
         """
-        order = list(arms)
-        self._random.shuffle(order)
+        order = self._turns.next(arms)
         self.allowance.take(len(order))
         numbers: dict[int, str] = {}
         for arm in order:
@@ -170,7 +169,7 @@ class Experiment:
         walls_ms = self._samples(order)
         found: dict[str, tuple[float, ...]] = {}
         # Not in the order of time: who compares an arm with itself must not see a drift.
-        for number in self._random.sample(list(numbers), len(numbers)):
+        for number in self._turns.chance.sample(list(numbers), len(numbers)):
             if number in walls_ms:
                 arm = numbers[number]
                 found[arm] = (*found.get(arm, ()), walls_ms[number])
