@@ -1,6 +1,6 @@
 """Applications from the package index that nobody here wrote, and what their users ask of them."""
 
-from . import fractal_server, phoenix, prefect, tiled
+from . import contextforge, fractal_server, phoenix, prefect, tiled
 from .app import App
 
-APPS: tuple[App, ...] = (fractal_server.APP, phoenix.APP, prefect.APP, tiled.APP)
+APPS: tuple[App, ...] = (contextforge.APP, fractal_server.APP, phoenix.APP, prefect.APP, tiled.APP)

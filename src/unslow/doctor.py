@@ -262,7 +262,7 @@ def _judged(
         processes_count=len(recorded),
         traces_count=len(seen),
         dropped_traces_count=sum(process.dropped_traces_count for process in processes),
-        notes=_notes(endpoints, recorded),
+        notes=_notes(endpoints, recorded, checked),
         outcomes=diagnosis.outcomes,
         checked=checked,
         round_trip_ms=run.round_trip_ms,
@@ -455,8 +455,12 @@ def _machine(processes: Sequence[Process], *, at_once: bool) -> Machine:
     )
 
 
-def _notes(endpoints: Sequence[Endpoint], recorded: Sequence[Recorded]) -> tuple[str, ...]:
+def _notes(
+    endpoints: Sequence[Endpoint], recorded: Sequence[Recorded], checked: Checked | None
+) -> tuple[str, ...]:
     notes = []
+    if checked is not None and checked.stopped_by:
+        notes.append(f"The check did not come to its end: {checked.stopped_by}.")
     older = sum(one.older_count for one in recorded)
     if older:
         newest = sum(len(one.traces) for one in recorded)

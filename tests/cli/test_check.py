@@ -741,6 +741,41 @@ def test_an_address_that_something_answers_at_is_refused_before_the_command_star
 # What breaks, and who ends it.
 
 
+def test_an_app_that_many_users_break_is_reported_as_far_as_it_was_measured(
+    tmp_path: Path,
+) -> None:
+    app = f"""{HELLO}
+import asyncio
+from starlette.responses import PlainTextResponse
+
+inside = 0
+is_broken = False
+
+async def fragile(request):
+    global inside, is_broken
+    inside += 1
+    try:
+        await asyncio.sleep(0.001)
+        is_broken = is_broken or inside > 1
+    finally:
+        inside -= 1
+    return PlainTextResponse("", 500 if is_broken else 200)
+
+app.app.router.routes[1:] = [Route("/hello", fragile), Route("/other", fragile)]
+"""
+    with Check(tmp_path, "app:app", "--output", "report.txt", app=app) as check:
+        assert 2 == check.ended()
+
+        assert (
+            "unslow: the app broke down on the way; what is reported is from before"
+            == check.err.splitlines()[-1]
+        )
+    report = " ".join((tmp_path / "report.txt").read_text().split())
+    start = report.index("!")
+    assert report[start:].startswith("! The check did not come to its end: with 20 users at once,")
+    assert "GET /hello" in report
+
+
 def test_a_database_that_goes_down_in_the_middle_ends_it_and_what_was_measured_is_kept(
     tmp_path: Path, database_url: str
 ) -> None:

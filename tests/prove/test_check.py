@@ -502,6 +502,27 @@ async def test_an_app_that_breaks_on_the_way_ends_the_check(
     assert [f"+{COMPARE}"] * 2 == shop.armed
 
 
+async def test_an_app_that_many_users_break_keeps_what_was_measured_before(
+    shop: Shop, at: str
+) -> None:
+    alone = 1 + SMALL.rounds_count
+    for name in ("/a", "/b", "/c"):
+        shop.does[name] = lambda times: Does(
+            status=200 if times <= alone else 500, body=b'{"detail": "secret"}'
+        )
+
+    limits = replace(SMALL, concurrency=10)
+    found = await checked(shop, at, *map(get, ("/a", "/b", "/c")), limits=limits)
+
+    assert found.is_broken
+    assert (
+        "with 10 users at once, the last 31 requests were not answered as those before, the last"
+        " one was answered 500"
+    ) == found.stopped_by
+    assert 3 == found.counted_count
+    assert f"+{WATCH}" not in shop.armed
+
+
 async def test_watching_ends_also_when_the_app_breaks_meanwhile(shop: Shop, at: str) -> None:
     before = 1 + SMALL.rounds_count + SMALL.concurrency * module.ROUNDS_IN_CROWD
     names = [f"/{n}" for n in range(10)]

@@ -220,7 +220,9 @@ def test_what_else_differs_is_noted(tmp_path: Path) -> None:
     assert "after: Python 3.11.7 → 3.12.1, fastapi 0.165.0 → 0.166.0, uvloop (not" in versions
     assert "one slice of time took 400 ns before and 700 ns after: another machine" in costs
     assert "Two databases: 127.0.0.1 before, 10.0.0.7 after." == databases
-    assert "The check after did not come to its end: the time of 300 s was up." == end
+    assert (
+        "Of the check after: The check did not come to its end: the time of 300 s was up."
+    ) == end
     assert () == of(tmp_path / "same", requests(12.0), requests(12.0)).notes
 
 

@@ -43,6 +43,7 @@ from .reporting import form_of, form_options, say_what_is_kept, show_report
 from .trying import tried_on
 
 _HOST: Final = "127.0.0.1"
+_NOT_TO_ITS_END: Final = 2
 _LOOK_EVERY_S: Final = 0.05
 _END_IS_KNOWN_WITHIN_S: Final = 0.2
 _MOST_ANSWERS: Final = 10
@@ -108,6 +109,11 @@ def check(
                 ctx.exit(stopped.exit_code)
             raise
         report = show_report(recording.folder, recording.run, settings, form=form, on_stdout=True)
+        if report.checked is not None and report.checked.is_broken:
+            click.echo(
+                "unslow: the app broke down on the way; what is reported is from before", err=True
+            )
+            ctx.exit(_NOT_TO_ITS_END)
         if given["accept"]:
             _accept(report, given["reason"], Path(settings.baseline))
             ctx.exit(0)
@@ -198,7 +204,7 @@ def _send(
             _tell_answers(one.uncounted_answers())
             # Before anything is tried: what was measured is kept, however the trials end.
             write_check(recording.folder, recording.run, checked_text(checked))
-            if is_tried:
+            if is_tried and not checked.is_broken:
                 await tried_on(one.stage(), recording.folder, recording.run, checked, told)
 
     ending.hold()

@@ -30,6 +30,8 @@ class Checked:
     """Statuses that counted beside 2xx."""
     stopped_by: str = ""
     """What ended it before its time; empty where nothing did."""
+    is_broken: bool = False
+    """Whether the app, which answered well to one user, did not any more to many."""
 
     @property
     def may_write_count(self) -> int:

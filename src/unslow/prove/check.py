@@ -56,6 +56,17 @@ class NothingCountedError(UnslowError):
 class BrokenOnTheWayError(UnslowError):
     """An app that answered well does not any more."""
 
+    def __init__(self, failed_count: int, last: Exchange) -> None:
+        super().__init__(
+            f"The app answered well, and the last {failed_count} requests did not: the last one was"
+            f" answered {says(last)}. Look whether its database is there, and check it again."
+        )
+        self.says = (
+            f"the last {failed_count} requests were not answered as those before, the last one was"
+            f" answered {status_of(last)}"
+        )
+        """The same without the answer's own words, as a part of a sentence."""
+
 
 class FarDatabaseError(UnslowError):
     """The app's database is neither on this machine nor at a private address."""
@@ -170,7 +181,8 @@ class Check:
         """Sends the requests of a plan in all ways, those that were asked before not once more.
 
         Raises:
-            BrokenOnTheWayError: the app answered well, and does not any more.
+            BrokenOnTheWayError: the app answered one user well, and does not any more. Where many
+                break it, the check ends there, and has what was measured.
             ElsewhereError: another program has answered.
             FarDatabaseError: a request reached a database that is not near.
             NothingCountedError: no request counted.
@@ -182,8 +194,15 @@ class Check:
         # Once more: processes may have come up since.
         self._link.arm(COMPARE)
         await self._alone(self._operations.open())
-        await self._in_a_crowd(self._operations.open())
-        await self._read(self._operations.open())
+        is_broken = False
+        try:
+            await self._in_a_crowd(self._operations.open())
+        except BrokenOnTheWayError as error:
+            # What was measured stands, and may say why it broke: a pool that ran dry, a deadlock.
+            is_broken = True
+            self._stopped_by = f"with {self._limits.concurrency} users at once, {error.says}"
+        else:
+            await self._read(self._operations.open())
         asked = {f"{one.method} {one.route}" for one in self._operations}
         return Checked(
             target="",
@@ -196,6 +215,7 @@ class Check:
             also_counted=self._limits.also_counted,
             database_hosts=tuple(sorted(self._hosts)),
             stopped_by=self._stopped_by,
+            is_broken=is_broken,
         )
 
     def stage(self) -> Stage:
@@ -432,11 +452,7 @@ class Check:
         # Of many, one alone may break under a crowd.
         is_all = len(self._failing) > 1 or operations_count == 1
         if self._failed_in_a_row >= _FAILED_IN_A_ROW and is_all:
-            raise BrokenOnTheWayError(
-                f"The app answered well, and the last {self._failed_in_a_row} requests did not: the"
-                f" last one was answered {says(exchange)}. Look whether its database is there, and"
-                " check it again."
-            )
+            raise BrokenOnTheWayError(self._failed_in_a_row, exchange)
 
     def _is_enough(self, one: Operation) -> bool:
         return one.sent_count >= self._limits.requests_per_route

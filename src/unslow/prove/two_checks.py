@@ -274,8 +274,6 @@ def _notes(before: RunMeasured, after: RunMeasured) -> Iterator[str]:
         hosts = [", ".join(each.database_hosts) or "not known" for each in (one, other)]
         yield f"Two databases: {hosts[0]} before, {hosts[1]} after."
     for word, run in (("before", before), ("after", after)):
-        if run.checked.stopped_by:
-            yield f"The check {word} did not come to its end: {run.checked.stopped_by}."
         if run.is_cut:
             yield f"Of the check {word}: {_CUT}."
         for note in run.notes:
