@@ -307,7 +307,10 @@ def test_another_order_counts_for_none_where_it_varies_and_may() -> None:
 
 
 def test_another_order_is_a_difference_where_it_does_not_vary() -> None:
-    assert judged_once(ITEMS, REVERSED, may_reorder=True) == (False, "[]: another order")
+    assert judged_once(ITEMS, REVERSED, may_reorder=True) == (
+        False,
+        "[]: another order; a statement of the route has no ORDER BY",
+    )
 
 
 def test_another_order_is_not_compared_where_it_varies_and_may_not() -> None:
@@ -727,7 +730,10 @@ def test_another_order_is_a_difference_unless_it_varies_and_may(
 
     varying = [elements, other, elements, elements, elements]
 
-    assert judged_once(elements, other, may_reorder=True) == (False, "[]: another order")
+    assert judged_once(elements, other, may_reorder=True) == (
+        False,
+        "[]: another order; a statement of the route has no ORDER BY",
+    )
     assert judged(varying, [other], may_reorder=True).same is True
     assert judged(varying, [other]).same is None
 

@@ -198,7 +198,10 @@ class _Answers:
         if different:
             more = len({spot.path for spot in different}) - 1
             first = described(different[0], self._changes[different[0]])
-            return Sameness(False, f"{first}, and {more} more" if more else first)
+            why = f"{first}, and {more} more" if more else first
+            if may_reorder and all(spot.how == ORDER for spot in different):
+                why += "; a statement of the route has no ORDER BY"
+            return Sameness(False, why)
         for spot, is_excused in weighed.items():
             if is_excused is None:
                 return _not_compared(self._doubt(spot))
