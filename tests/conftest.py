@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import gc
 import os
 import secrets
 import signal
@@ -33,6 +34,18 @@ def heeded_signals() -> Iterator[None]:
     yield
     for one in ignored:
         signal.signal(one, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="module")
+def older_objects_set_aside() -> Iterator[None]:
+    """For tests of what looks through all objects of a process: it sees those of the module alone.
+
+    By the end of a long run there are millions of others, and each look goes through all of them.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

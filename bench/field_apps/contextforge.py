@@ -145,7 +145,8 @@ APP: Final = App(
     visit=_visit,
     checking=Checking(
         command=_by_uvicorn,
-        options=("--header", f"Authorization: Bearer {_token()}"),
+        # Its slow routes send hundreds of statements: each block of a trial takes a second.
+        options=("--header", f"Authorization: Bearer {_token()}", "--time", "600"),
         fill=_fill,
         fills_count=5,
     ),

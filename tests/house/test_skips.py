@@ -21,7 +21,7 @@ CASES = {
 
 def run(folder: Path, case: str, reason: str, required: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_case.py").write_text("import pytest\n" + CASES[case].format(reason=reason))
-    plugins = ["-p", "tests.plugins.skips", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    plugins = ["-p", "tests.plugins.skips", "-p", "no:cacheprovider"]
     return subprocess.run(
         [
             sys.executable,
@@ -36,7 +36,9 @@ def run(folder: Path, case: str, reason: str, required: str) -> subprocess.Compl
             folder,
         ],
         cwd=ROOT,
-        env=os.environ | {"UNSLOW_REQUIRE_SERVERS": required},
+        # What is installed beside it matters to no skip, and takes a second to come up.
+        env=os.environ
+        | {"UNSLOW_REQUIRE_SERVERS": required, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -14,7 +14,9 @@ KINDS = (asyncpg.Pool, psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnection
 
 
 @pytest.fixture
-def own_pools_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def own_pools_only(
+    monkeypatch: pytest.MonkeyPatch, older_objects_set_aside: None
+) -> Iterator[None]:
     """The pools that apps of other tests have open at this moment count as closed."""
     before: list[Any] = [one for one in gc.get_objects() if type(one) in KINDS]
     is_closed = connecting._is_closed

@@ -32,7 +32,7 @@ def arm() -> OpenArm:
 
 
 @pytest.fixture(autouse=True)
-def no_app_of_before() -> None:
+def no_app_of_before(older_objects_set_aside: None) -> None:
     """Apps are found wherever they are in memory."""
     gc.collect()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.record.probes.redis_server import running_redis
@@ -81,6 +83,27 @@ def breaking_bench() -> Iterator[Bench]:
     yield bench
     bench.probes.stop()
     unwatch_all()
+
+
+@pytest.fixture(scope="module")
+def module_database_url(
+    new_database: Callable[[], AbstractContextManager[str]],
+) -> Iterator[str]:
+    with new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(module_database_url: str) -> Iterator[str]:
+    """The address of an empty database that only this test uses; emptied, as that is quicker."""
+    yield module_database_url
+    with psycopg.connect(module_database_url, autocommit=True) as database:
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        database.execute("DROP SCHEMA public CASCADE")
+        database.execute("CREATE SCHEMA public")
 
 
 @pytest.fixture(autouse=True)

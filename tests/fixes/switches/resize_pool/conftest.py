@@ -30,6 +30,6 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture(autouse=True)
-def no_pool_of_before() -> None:
+def no_pool_of_before(older_objects_set_aside: None) -> None:
     """Pools are found wherever they are in memory."""
     gc.collect()

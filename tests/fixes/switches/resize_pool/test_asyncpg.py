@@ -133,7 +133,7 @@ def test_the_arm_can_be_switched_on_again(loop: Loop, pool: Any, name: str, arm:
 
 
 def test_a_pool_can_be_resized_in_its_own_loops_thread(
-    loop: Loop, pool: Any, name: str, arm: OpenArm
+    loop: Loop, pool: Any, url: str, name: str, arm: OpenArm
 ) -> None:
     async def back_and_forth() -> int:
         undo = switch_on(arm, pool=name, size=4)
@@ -143,6 +143,7 @@ def test_a_pool_can_be_resized_in_its_own_loops_thread(
         return len(pool._holders)
 
     assert loop.run(back_and_forth()) == 2
+    until(lambda: connections_of(url) == 2)
 
 
 def test_a_loop_that_is_held_shrinks_its_pool_later(
