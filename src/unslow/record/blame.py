@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -123,24 +124,20 @@ class LoopLedger:
         if timelines is None:
             timelines = self._timelines[held.owner] = lane_timelines(trace)
         totals: dict[tuple[int, str, Place | None], int] = defaultdict(int)
-        for piece in timelines[held.lane]:
+        pieces = timelines[held.lane]
+        # In order, and none over another: of a request with hundreds of statements a step has few.
+        first = bisect_right(pieces, held.start_ns, key=attrgetter("end_ns"))
+        seen = dominant_place(trace.lanes[held.lane].samples, held.start_ns, held.end_ns)
+        for piece in islice(pieces, first, None):
+            if piece.start_ns >= held.end_ns:
+                break
             shared = min(piece.end_ns, held.end_ns) - max(piece.start_ns, held.start_ns)
-            if shared > 0:
-                place = self._place_of(trace, held, piece)
-                what = piece.what if isinstance(piece.what, str) else ""
-                totals[piece.segment, what, place] += shared
+            what = piece.what if isinstance(piece.what, str) else ""
+            totals[piece.segment, what, _place_of(trace, piece, seen)] += shared
         if not totals:
             return Culprit(route_name(trace), SEGMENTS[UNEXPLAINED], None)
         segment, what, place = max(totals, key=lambda key: totals[key])
         return Culprit(route_name(trace), what or SEGMENTS[segment], place)
-
-    def _place_of(self, trace: Trace, held: _Held, piece: Piece) -> Place | None:
-        if piece.segment == OWN_CODE or (piece.segment in RUNS and piece.place is None):
-            seen = dominant_place(trace.lanes[held.lane].samples, held.start_ns, held.end_ns)
-            return seen or piece.place
-        if piece.place is None and isinstance(piece.what, int):
-            return statement_place(trace, piece.what)
-        return piece.place
 
     def blocked(self, waits: Sequence[Waited]) -> tuple[Blocked, ...]:
         """Who held the loop, worst for others first."""
@@ -173,6 +170,15 @@ class LoopLedger:
         ]
         found.sort(key=_worst_first)
         return tuple(found)
+
+
+def _place_of(trace: Trace, piece: Piece, seen: Place | None) -> Place | None:
+    """The line of a piece; `seen` is what the watchdog saw most of in the step around it."""
+    if piece.segment == OWN_CODE or (piece.segment in RUNS and piece.place is None):
+        return seen or piece.place
+    if piece.place is None and isinstance(piece.what, int):
+        return statement_place(trace, piece.what)
+    return piece.place
 
 
 def merged_blocked(found: Sequence[Blocked]) -> tuple[Blocked, ...]:
