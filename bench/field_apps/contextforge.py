@@ -68,28 +68,25 @@ def _log_in(visitor: Visitor) -> None:
     visitor.headers["authorization"] = f"Bearer {_token()}"
 
 
-def _make(visitor: Visitor, name: str, of_each: Mapping[str, int]) -> None:
+def _make(visitor: Visitor, name: str, counts: Mapping[str, int], servers_count: int) -> None:
     """Tools, resources and prompts, and servers that have some of them."""
-    call = visitor.call
-    tools = [
-        call("POST /tools/", body={"tool": _tool(f"{name}-tool-{number}")})["id"]
-        for number in range(of_each["tools"])
-    ]
-    resources = [
-        call("POST /resources/", body={"resource": _resource(f"{name}-resource-{number}")})["id"]
-        for number in range(of_each["resources"])
-    ]
-    prompts = [
-        call("POST /prompts/", body={"prompt": _prompt(f"{name}-prompt-{number}")})["id"]
-        for number in range(of_each["prompts"])
-    ]
+    made = {
+        kind: [_made(visitor, kind, f"{name}-{kind}-{number}") for number in range(count)]
+        for kind, count in counts.items()
+    }
     chosen = random.Random(name)
-    for number in range(of_each["servers"]):
+    for number in range(servers_count):
         server = {"name": f"{name}-server-{number}", "description": "One of several", "tags": []}
-        for kind, ids in (("tools", tools), ("resources", resources), ("prompts", prompts)):
+        for kind, ids in made.items():
             count = min(len(ids), chosen.randint(1, _MOST_OF_A_KIND))
-            server[f"associated_{kind}"] = [str(one) for one in chosen.sample(ids, count)]
-        call("POST /servers/", body={"server": server})
+            server[f"associated_{kind}"] = chosen.sample(ids, count)
+        visitor.call("POST /servers/", body={"server": server})
+
+
+def _made(visitor: Visitor, kind: str, name: str) -> str:
+    """The id of one thing that is made."""
+    body = {"tools": _tool, "resources": _resource, "prompts": _prompt}[kind](name)
+    return str(visitor.call(f"POST /{kind}/", body={kind.removesuffix("s"): body})["id"])
 
 
 def _tool(name: str) -> Mapping[str, object]:
@@ -114,7 +111,7 @@ def _prompt(name: str) -> Mapping[str, object]:
 
 def _visit(visitor: Visitor) -> None:
     _log_in(visitor)
-    _make(visitor, visitor.name, {"tools": 2, "resources": 1, "prompts": 1, "servers": 2})
+    _make(visitor, visitor.name, {"tools": 2, "resources": 1, "prompts": 1}, 2)
     for route in ("/servers/", "/tools/", "/resources/", "/prompts/", "/gateways/", "/tags/"):
         visitor.call(f"GET {route}")
     visitor.call("GET /health")
@@ -123,8 +120,8 @@ def _visit(visitor: Visitor) -> None:
 def _fill(visitor: Visitor) -> None:
     """What an administrator makes in a day."""
     _log_in(visitor)
-    counts = {"tools": _TOOLS, "resources": _RESOURCES, "prompts": _PROMPTS, "servers": _SERVERS}
-    _make(visitor, visitor.name, counts)
+    counts = {"tools": _TOOLS, "resources": _RESOURCES, "prompts": _PROMPTS}
+    _make(visitor, visitor.name, counts, _SERVERS)
 
 
 APP: Final = App(
