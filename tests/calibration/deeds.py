@@ -277,7 +277,10 @@ async def anyio_thread_queue(world: World) -> None:
         with spent("unexplained"):
             await taken.wait()
         asked = perf_counter_ns()
-        await anyio.to_thread.run_sync(note, "thread-queue", asked, limiter=limiter)
+        begun = await anyio.to_thread.run_sync(perf_counter_ns, limiter=limiter)
+        note("thread-queue", asked, begun)
+        # The way back to the loop: with others there, it is a wait for their turns.
+        note("loop-busy", begun)
 
 
 async def asyncio_sleep(_: World) -> None:
@@ -345,7 +348,7 @@ def plain_engine_sql(world: World) -> None:
     with world.engine.connect() as connection:
         with spent("orm"):
             connection.execute(text(SLOW_SQL))
-        with spent("sql"):
+        with spent("orm"):
             connection.rollback()
 
 
@@ -365,7 +368,7 @@ def plain_engine_pool_wait(world: World) -> None:
 def plain_session_hydration(world: World) -> None:
     with Session(world.engine) as session:
         load_items(session)
-        with spent("sql"):
+        with spent("orm"):
             session.rollback()
 
 
@@ -373,7 +376,7 @@ def plain_session_orm(world: World) -> None:
     with Session(world.engine) as session:
         session.connection(execution_options=NOT_CACHED)
         execute_composed(session)
-        with spent("sql"):
+        with spent("orm"):
             session.rollback()
 
 

@@ -30,9 +30,30 @@ from unslow.record.receipt import after_response, receipt_of
 from unslow.record.recorder import Recorder
 from unslow.record.watchdog import Watchdog
 
+
+def _add_one(number: int) -> int:
+    return number + 1
+
+
+def _calls_ms() -> float:
+    """How long 20,000 calls of a Python function take, the fastest of 20 times."""
+    fastest = float("inf")
+    for _ in range(20):
+        start, count = perf_counter_ns(), 0
+        while count < 20_000:
+            count = _add_one(count)
+        fastest = min(fastest, (perf_counter_ns() - start) / 1e6)
+    return fastest
+
+
 SHARE: Final = 0.05
-LEAST_MS: Final = 0.5
-"""A line is right within 5 % or 0.5 ms of the truth, whichever is more, also where that is 0."""
+LEAST_MS: Final = 0.5 * max(1.0, _calls_ms() / 1.5)
+"""A line is right within 5 % or this of the truth, whichever is more, also where that is 0.
+
+0.5 ms, for what is off by that is Python of ours and of the app at the seams; in proportion more
+where the interpreter is slower than on the machine that the bound was set on (1.5 ms for the calls
+above, and with 1.04 all errors stay below 0.4 ms).
+"""
 
 WAITS: Final = tuple(name for name in SEGMENTS if name not in RUNS)
 

@@ -32,7 +32,9 @@ def report(folder: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "unslow", "demo", "--json", "--no-trials"]
     command += ["--folder", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    # A slow machine cannot send all requests of 20 users in time, and the command says so.
+    said = [line for line in done.stderr.splitlines() if "too busy to send them" not in line]
+    assert (done.returncode, said) == (0, [])
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
