@@ -1,0 +1,93 @@
+"""Reading the documents and the rows of a view, by key and in pages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, select
+
+from ..database import Database
+from ..gathering import MAX_KEYS, MAX_WAITING, WORKERS, Coalesced, Read
+from .assembling import Rows, Values
+from .document import Documents
+from .expressions import MARK
+from .keys import key_arguments, matching
+from .needs import Node
+from .statements import Statement
+
+
+class DocumentsByKey:
+    """The JSON of rows by key, many at once: one statement."""
+
+    def __init__(
+        self, database: Database, node: Node, documents: Documents, where: Sequence[Any]
+    ) -> None:
+        self._database = database
+        entity = node.mapper.class_
+        keys = list(node.mapper.primary_key)
+        self._key_count = len(keys)
+        self.statement = Statement(
+            select(*keys, documents.document(node, entity)).where(matching(keys), *where)
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Read[Any, bytes | None]]:
+        """Reads on one connection for as long as the block lasts; `None` is for what has a mark."""
+        count = self._key_count
+        async with self._database.connect() as connection:
+
+            async def read(keys: list[Any], _caller: Any) -> Mapping[Any, bytes | None]:
+                arguments = self.statement.arguments(**key_arguments(keys, count))
+                rows = await connection.fetch(self.statement.text, arguments)
+                if count == 1:
+                    return {row[0]: unmarked(row[1]) for row in rows}
+                return {tuple(row[:count]): unmarked(row[count]) for row in rows}
+
+            yield read
+
+
+class RowsByKey:
+    """The values of rows by key, many at once: a statement, and one per relationship."""
+
+    def __init__(
+        self, database: Database, rows: Rows, where: Sequence[ColumnElement[bool]]
+    ) -> None:
+        self._database = database
+        self._rows = rows
+        entity = rows.node.mapper.class_
+        keys = list(rows.node.mapper.primary_key)
+        self._key_count = len(keys)
+        self.statement = Statement(select(*rows.columns(entity)).where(matching(keys), *where))
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Read[Any, Values]]:
+        """Reads on one connection for as long as the block lasts."""
+        count = self._key_count
+        async with self._database.connect() as connection:
+
+            async def read(keys: list[Any], _caller: Any) -> Mapping[Any, Values]:
+                arguments = self.statement.arguments(**key_arguments(keys, count))
+                rows = await connection.fetch(self.statement.text, arguments)
+                values = await self._rows.values(connection, rows)
+                found = [row[0] if count == 1 else tuple(row[:count]) for row in rows]
+                return dict(zip(found, values, strict=True))
+
+            yield read
+
+
+def gathered(source: DocumentsByKey | RowsByKey, missing: Any) -> Coalesced[Any, Any]:
+    """Concurrent look-ups together."""
+    return Coalesced(
+        source.opened,
+        max_keys=MAX_KEYS,
+        workers=WORKERS,
+        max_waiting=MAX_WAITING,
+        missing=missing,
+    )
+
+
+def unmarked(text: str | None) -> bytes | None:
+    """The bytes of a document; `None` if a value in it can only be written by Python."""
+    return None if text is None or MARK in text else text.encode()
