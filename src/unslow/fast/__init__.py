@@ -10,20 +10,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .front import bare as bare
     from .gathering import Coalesced as Coalesced
     from .gathering import Rows as Rows
     from .gathering import coalesce as coalesce
+    from .keysets import Keyset as Keyset
+    from .keysets import PageQuery as PageQuery
+    from .ordering import Order as Order
+    from .pages import Page as Page
+    from .pages import paginate as paginate
+    from .view import Filter as Filter
     from .view import View as View
 
 _HOMES: Final = {
     "Coalesced": "gathering",
+    "Filter": "view",
+    "Keyset": "keysets",
+    "Order": "ordering",
+    "Page": "pages",
+    "PageQuery": "keysets",
     "Rows": "gathering",
     "View": "view",
+    "bare": "front",
     "coalesce": "gathering",
+    "paginate": "pages",
 }
 """By name the module that it is in."""
 
-__all__ = ["Coalesced", "Rows", "View", "coalesce"]  # they are there once they are asked for
+__all__ = [  # they are there once they are asked for
+    "Coalesced",
+    "Filter",
+    "Keyset",
+    "Order",
+    "Page",
+    "PageQuery",
+    "Rows",
+    "View",
+    "bare",
+    "coalesce",
+    "paginate",
+]
 
 
 def __getattr__(name: str) -> Any:

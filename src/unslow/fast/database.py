@@ -134,8 +134,7 @@ def database(source: Source) -> Database:
 
 def _is_database(source: Any) -> bool:
     """Whether it does what a `Database` does; nothing of it is asked, for it may not be open."""
-    kind = type(source)
-    return all(hasattr(kind, name) for name in ("source", "driver", "connect"))
+    return hasattr(type(source), "source") and hasattr(type(source), "connect")
 
 
 def _unsupported(source: Any) -> str:
@@ -209,9 +208,20 @@ class AsyncpgConnection:
     async def execute(self, sql: str, arguments: Sequence[Any] = ()) -> None:
         await self.raw.execute(sql, *arguments)
 
-    def transaction(self, *, read_only: bool = False) -> AbstractAsyncContextManager[Any]:
-        transaction: AbstractAsyncContextManager[Any] = self.raw.transaction(readonly=read_only)
-        return transaction
+    @asynccontextmanager
+    async def transaction(self, *, read_only: bool = False) -> AsyncIterator[None]:
+        transaction = self.raw.transaction(readonly=read_only)
+        await transaction.start()
+        try:
+            yield
+        except BaseException:
+            try:
+                await transaction.rollback()
+            except Exception:
+                # A COPY that is cancelled as its data arrives stays under way, in asyncpg 0.32.
+                self.raw.terminate()
+            raise
+        await transaction.commit()
 
     async def columns(self, query: str, arguments: Sequence[Any] = ()) -> list[str]:  # noqa: ARG002  # psycopg sends no query without them
         statement = await self.raw.prepare(query)
@@ -403,16 +413,20 @@ class EngineDatabase:
                 await connection.start()
         except (TimeoutError, SQLAlchemyTimeoutError) as error:
             raise _too_late(timeout_s, error) from error
+        pool = self.source.pool
         try:
             yield connection
         finally:
+            if self.source.pool is not pool:
+                # The engine was disposed of meanwhile, and the old pool would keep it open.
+                await connection.invalidate()
             await connection.close()
 
     @asynccontextmanager
     async def connect(self, timeout_s: float | None = None) -> AsyncIterator[Connection]:
         async with self.opened(timeout_s) as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
             try:
-                raw = (await connection.get_raw_connection()).driver_connection
                 if self.driver == "asyncpg":
                     yield AsyncpgConnection(raw)
                 else:
@@ -424,6 +438,10 @@ class EngineDatabase:
                     await connection.invalidate()
                     await self.source.dispose()
                 raise
+            finally:
+                if raw.is_closed() if self.driver == "asyncpg" else raw.closed:
+                    # SQLAlchemy does not look at what it gets back.
+                    await connection.invalidate()
 
 
 class LaterDatabase:

@@ -33,6 +33,9 @@ WORKERS: Final = 2
 MAX_WAITING: Final = 10_000
 TURNS: Final = 100
 """After so many statements a connection goes back to the pool, for others who wait for one."""
+LINGER_S: Final = 0.005
+"""For so long a worker without work keeps its connection: to give it back and take it again costs a
+statement that resets it."""
 RETRY_AFTER_S: Final = 1.0
 
 _OF_ONE_KEY: Final = ("22", "42804", "42883")
@@ -103,19 +106,24 @@ def _is_of_one_key(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state:
         return str(state).startswith(_OF_ONE_KEY)
-    # A driver refuses a value before it sends it: asyncpg's DataError is a ValueError.
+    # A driver refuses a value before it sends it, or one that came: asyncpg's DataError is a
+    # ValueError, psycopg's is none.
+    if type(error).__name__ == "DataError":
+        return True
     return isinstance(error, ValueError | TypeError | OverflowError | KeyError)
 
 
 class _Lane(Generic[Key]):
     """The look-ups of one caller: they never share a statement with those of another."""
 
-    __slots__ = ("batches", "caller", "is_starting", "workers")
+    __slots__ = ("batches", "caller", "is_starting", "lingering", "workers")
 
     def __init__(self, caller: Hashable) -> None:
         self.caller = caller
         self.batches: deque[_Batch[Key]] = deque()
         self.workers = 0
+        self.lingering: list[asyncio.Future[bool]] = []
+        """The workers that have a connection and no work, and what wakes them."""
         self.is_starting = False
         """Whether one of the workers has not begun: it takes all that comes until then."""
 
@@ -194,7 +202,12 @@ class Coalesced(Generic[Key, Value]):
         batch.add(key, future)
         self._waiting_count += 1
         self.lookup_count += 1
-        if lane.workers < self._max_workers and not lane.is_starting:
+        if lane.is_starting:
+            return batch, future
+        if lane.lingering:
+            lane.is_starting = True
+            lane.lingering.pop().set_result(True)
+        elif lane.workers < self._max_workers:
             lane.workers += 1
             lane.is_starting = True
             task = loop.create_task(self._work(lane), context=self._context)
@@ -236,7 +249,7 @@ class Coalesced(Generic[Key, Value]):
                         break
                     await self._serve(current, lane.caller, read)
                     current.task = None
-                    current = self._take(lane)
+                    current = self._take(lane) or await self._linger(lane)
         except (Exception, asyncio.CancelledError) as error:
             # It could not be opened, it was lost, or nobody waits any more.
             if current is not None:
@@ -246,6 +259,28 @@ class Coalesced(Generic[Key, Value]):
                 current.fail(error)
             return None
         return current
+
+    async def _linger(self, lane: _Lane[Key]) -> _Batch[Key] | None:
+        """Keeps the connection for a little while; returns the next batch, if one comes."""
+        loop = asyncio.get_running_loop()
+        wake: asyncio.Future[bool] = loop.create_future()
+        lane.lingering.append(wake)
+
+        def give_up() -> None:
+            lane.lingering.remove(wake)
+            wake.set_result(False)
+
+        timer = loop.call_later(LINGER_S, give_up)
+        try:
+            is_woken = await wake
+        finally:
+            timer.cancel()
+            if wake in lane.lingering:
+                lane.lingering.remove(wake)
+        if is_woken:
+            lane.is_starting = False
+            return self._take(lane)
+        return None
 
     async def _serve(self, batch: _Batch[Key], caller: Hashable, read: Read[Key, Value]) -> None:
         self.statement_count += 1

@@ -20,7 +20,7 @@ class Documents:
     """Writes the JSON of nodes for one driver."""
 
     def __init__(self, driver: str, limits: Mapping[str, int], *, trust_database: bool) -> None:
-        self._driver = driver
+        self.driver = driver
         self._limits = limits
         self._trust_database = trust_database
 
@@ -46,9 +46,7 @@ class Documents:
     def _value(self, field: Field, entity: Any, path: str) -> Expression:
         if isinstance(field, Leaf):
             column = getattr(entity, field.attribute)
-            return json_text(
-                field, column, trust_database=self._trust_database, driver=self._driver
-            )
+            return json_text(field, column, trust_database=self._trust_database, driver=self.driver)
         if isinstance(field, Other):
             raise InexactError(f"{field.attribute} is no column")
         inner = f"{path}{field.name}"

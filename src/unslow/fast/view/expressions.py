@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal_column
+from sqlalchemy import ColumnElement, Text, and_, case, cast, func, literal_column, or_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import (
     ARRAY,
@@ -91,9 +91,9 @@ def _integer(_kind: Any, _schema: Schema, column: Expression, _driver: str) -> E
     return cast(column, Text)
 
 
-def _text(kind: Any, schema: Schema, column: Expression, driver: str) -> Expression:
-    if isinstance(kind, Enum):
-        return _enum(kind, schema, column, driver)
+def _text(kind: Any, _schema: Schema, column: Expression, _driver: str) -> Expression:
+    if getattr(kind, "enum_class", None):
+        raise InexactError(f"its values come as {kind.enum_class.__name__}")
     if isinstance(kind, CHAR):
         raise InexactError("CHAR pads its values with blanks")
     return cast(func.to_json(column), Text)
@@ -116,7 +116,11 @@ def _float(kind: Any, schema: Schema, column: Expression, driver: str) -> Expres
         raise InexactError(f"{type(kind).__name__} as float is not in the table")
     text = cast(column, Text)
     # pydantic writes null for what JSON has no number for.
-    return case((text.in_(("NaN", "Infinity", "-Infinity")), constant("null")), else_=text)
+    others = [text == constant(one) for one in ("NaN", "Infinity", "-Infinity")]
+    # Below 1 a text has fewer digits than the double (PostgreSQL, "Client Connection Defaults").
+    digits = cast(func.current_setting(constant("extra_float_digits")), Integer)
+    is_rounded = digits < literal_column("1")
+    return case((is_rounded, MARK_TEXT), (or_(*others), constant("null")), else_=text)
 
 
 def _decimal(kind: Any, _schema: Schema, column: Expression, _driver: str) -> Expression:
@@ -126,7 +130,7 @@ def _decimal(kind: Any, _schema: Schema, column: Expression, _driver: str) -> Ex
     if kind.scale is None or not 0 <= kind.scale <= 6:
         raise InexactError("a Numeric without a scale of at most 6 is written in two ways")
     text = cast(column, Text)
-    return case((text == "NaN", MARK_TEXT), else_=_quoted(text))
+    return case((text == constant("NaN"), MARK_TEXT), else_=_quoted(text))
 
 
 def _date(_kind: Any, _schema: Schema, column: Expression, _driver: str) -> Expression:
@@ -198,7 +202,7 @@ def _list(kind: Any, schema: Schema, column: Expression, _driver: str) -> Expres
     if not isinstance(item, wanted) or isinstance(item, CHAR | Enum):
         raise InexactError(f"an array of {type(item).__name__} is not in the table")
     # What Python would refuse: lists in lists, and nothing in their place.
-    is_flat = func.coalesce(func.array_ndims(column), 1) == literal_column("1")
+    is_flat = func.coalesce(func.array_ndims(column), literal_column("1")) == literal_column("1")
     is_full = func.array_position(column, literal_column("NULL")).is_(None)
     return case(
         (is_flat, case((is_full, cast(func.to_json(column), Text)), else_=MARK_TEXT)),
@@ -216,8 +220,8 @@ def _json(kind: Any, schema: Schema, column: Expression, _driver: str) -> Expres
     ):
         raise InexactError("pydantic checks what is in the dict")
     text = cast(column, Text)
-    # Of more digits than a double holds Python makes an infinity.
-    is_wide = text.op("~")(constant("[0-9]{309}"))
+    # Of 309 digits Python makes an infinity; PostgreSQL counts to 255 in a pattern.
+    is_wide = text.op("~")(constant("[0-9]{255}"))
     written = case((is_wide, MARK_TEXT), else_=text)
     if schema["type"] == "any":
         return written

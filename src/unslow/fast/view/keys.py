@@ -12,7 +12,7 @@ from sqlalchemy.types import ARRAY
 def matching(columns: Sequence[Any]) -> ColumnElement[bool]:
     """Whether a row has one of the keys that `key_arguments` gives the statement."""
     arrays = [
-        bindparam(f"keys_{number}", type_=ARRAY(column.type))
+        bindparam(f"keys_{number}", [], type_=ARRAY(column.type))
         for number, column in enumerate(columns)
     ]
     if len(columns) == 1:

@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, select
 from ..database import Database
 from ..gathering import MAX_KEYS, MAX_WAITING, WORKERS, Coalesced, Read
 from .assembling import Rows, Values
-from .document import Documents
 from .expressions import MARK
 from .keys import key_arguments, matching
 from .needs import Node
@@ -21,16 +20,11 @@ from .statements import Statement
 class DocumentsByKey:
     """The JSON of rows by key, many at once: one statement."""
 
-    def __init__(
-        self, database: Database, node: Node, documents: Documents, where: Sequence[Any]
-    ) -> None:
+    def __init__(self, database: Database, node: Node, document: Any, where: Sequence[Any]) -> None:
         self._database = database
-        entity = node.mapper.class_
         keys = list(node.mapper.primary_key)
         self._key_count = len(keys)
-        self.statement = Statement(
-            select(*keys, documents.document(node, entity)).where(matching(keys), *where)
-        )
+        self.statement = Statement(select(*keys, document).where(matching(keys), *where))
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Read[Any, bytes | None]]:

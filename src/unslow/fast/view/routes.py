@@ -8,87 +8,238 @@ answer. Where dependencies are given, to it or to the whole app, it is an ordina
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeAlias
+from urllib.parse import parse_qsl
 
+from fastapi import Query
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
+from sqlalchemy.types import BigInteger, Integer, SmallInteger
+from starlette.responses import Response
 
-Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Any]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Document: TypeAlias = Callable[[Any], Awaitable[bytes | None]]
+from ..errors import DefinitionError
+from ..front import PARAMETER, Receive, Scope, Send
+from .responses import answered
 
-NOT_FOUND: Final = b'{"detail":"Not Found"}'
+Document: TypeAlias = Callable[..., Awaitable[bytes | None]]
+
+_BITS: Final = ((SmallInteger, 16), (BigInteger, 64))
+"""Of the integers that are not of 32."""
+_MOST_DIGITS: Final = 30
+"""Of a number that Python reads at once; of a longer one pydantic says what it is."""
 _JSON: Final = (b"content-type", b"application/json")
+_FIELDS: Final = Annotated[
+    str | None, Query(description="The fields wanted, such as id,posts.title; all if not given.")
+]
 
 
-class ByKey:
-    """An endpoint that answers with the document of the key in its path."""
+class Endpoint:
+    """What a `ViewRoute` calls: FastAPI sees its parameters in the signature."""
 
-    def __init__(self, document: Document, respond: Any, kinds: dict[str, type]) -> None:
+    def __init__(self, document: Document, parameters: Mapping[str, Any], name: str) -> None:
         self.document = document
-        self._respond = respond
-        self.kinds = kinds
-        """The parameters of the path, each with the type of its column."""
-        self.__name__ = "read"
+        self.__name__ = name
         self.__signature__ = inspect.Signature(
             [
-                inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
-                for name, kind in kinds.items()
+                inspect.Parameter(
+                    parameter,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    annotation=kind,
+                    default=inspect.Parameter.empty if kind_is_needed(kind) else None,
+                )
+                for parameter, kind in parameters.items()
             ]
         )
 
-    async def __call__(self, **values: Any) -> Any:
-        key = tuple(values[name] for name in self.kinds)
-        return await self._respond(key[0] if len(key) == 1 else key)
+    async def __call__(self, **values: Any) -> Response:
+        status, body = await answered(self.document(**self.arguments(values)))
+        return Response(body, status, media_type="application/json")
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of the document, of what FastAPI has validated."""
+        raise NotImplementedError
+
+    def parsed(self, path: Sequence[str], query: bytes) -> dict[str, Any]:
+        """The same, of the request's own texts.
+
+        Raises:
+            ValueError: FastAPI would refuse one, and says best what is wrong with it.
+        """
+        raise NotImplementedError
+
+
+def kind_is_needed(kind: Any) -> bool:
+    """Whether a parameter has no default: that of the path."""
+    return isinstance(kind, type)
+
+
+class ByKey(Endpoint):
+    """Answers with the document of the key in the path."""
+
+    def __init__(
+        self, document: Document, columns: Mapping[str, Any], *, fields: bool, name: str
+    ) -> None:
+        kinds = {name: column.type.python_type for name, column in columns.items()}
+        super().__init__(document, {**kinds, **({"fields": _FIELDS} if fields else {})}, name)
+        self._columns = columns
+        self._parsers = [parser(column) for column in columns.values()]
+        self._fields = fields
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        key = [_held(column, values[name]) for name, column in self._columns.items()]
+        found: dict[str, Any] = {"key": _key(key)}
+        return {**found, "fields": values["fields"]} if self._fields else found
+
+    def parsed(self, path: Sequence[str], query: bytes) -> dict[str, Any]:
+        if len(self._parsers) == 1:
+            found = {"key": self._parsers[0](path[0])}
+        else:
+            found = {"key": tuple(p(text) for p, text in zip(self._parsers, path, strict=True))}
+        if self._fields and query:
+            found["fields"] = _queried(query).get("fields")
+        return found
+
+
+class InPages(Endpoint):
+    """Answers with the page that the query asks for."""
+
+    def __init__(
+        self,
+        document: Document,
+        filters: Mapping[str, Any],
+        *,
+        max_limit: int,
+        fields: bool,
+        name: str,
+    ) -> None:
+        parameters: dict[str, Any] = {
+            "cursor": Annotated[str | None, Query(description="The next of the page before.")],
+            "limit": Annotated[
+                int | None, Query(ge=1, le=max_limit, description="How many items at most.")
+            ],
+            **{filter_: Annotated[kind | None, Query()] for filter_, kind in filters.items()},
+        }
+        if fields:
+            parameters["fields"] = _FIELDS
+        super().__init__(document, parameters, name)
+        self._filters = [*filters]
+        self._known = set(parameters)
+        self._adapters = {parameter: TypeAdapter(kind) for parameter, kind in parameters.items()}
+
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        found = {name: value for name, value in values.items() if name not in self._filters}
+        return {**found, "filters": {name: values.get(name) for name in self._filters}}
+
+    def parsed(self, path: Sequence[str], query: bytes) -> dict[str, Any]:
+        del path
+        given = _queried(query) if query else {}
+        return self.arguments(
+            {
+                name: self._adapters[name].validate_python(text)
+                for name, text in given.items()
+                if name in self._known
+            }
+        )
 
 
 class ViewRoute(APIRoute):
-    """The route of a `ByKey`, bare where nothing else is asked of it."""
+    """The route of such an endpoint, bare where nothing else is asked of it."""
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self._reads: ByKey | None = None
-        if isinstance(endpoint, ByKey) and not self.dependencies:
-            self._reads = endpoint
-            self._parsers = [(name, parser(kind)) for name, kind in endpoint.kinds.items()]
+        self._answers: Endpoint = endpoint
+        self.is_bare = isinstance(endpoint, Endpoint) and not self.dependencies
+        self.bare_method = "GET"
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        """Whether it would answer a path with these parameters."""
+        try:
+            self._answers.parsed(values, b"")
+        except ValueError:
+            return False
+        return True
+
+    async def answer_bare(
+        self, values: Sequence[str], scope: Scope, receive: Receive, send: Send
+    ) -> bool:
+        """Answers with the document; not where FastAPI has to say what is wrong."""
+        del receive
+        try:
+            arguments = self._answers.parsed(values, scope["query_string"])
+        except ValueError:
+            return False
+        status, body = await answered(self._answers.document(**arguments))
+        headers = [(b"content-length", b"%d" % len(body)), _JSON]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        return True
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that has matched."""
         # A router that was included brings dependencies of its own, and its mark is in the scope.
-        if self._reads is None or scope["method"] != "GET" or scope.get("fastapi"):
-            await super().handle(scope, receive, send)
-            return
-        values = scope["path_params"]
-        try:
-            key = [parse(values[name]) for name, parse in self._parsers]
-        except ValueError:
-            # FastAPI says what is wrong with it.
-            await super().handle(scope, receive, send)
-            return
-        body = await self._reads.document(key[0] if len(key) == 1 else tuple(key))
-        await answer(send, body)
+        if self.is_bare and scope["method"] == "GET" and not scope.get("fastapi"):
+            values = [str(one) for one in scope["path_params"].values()]
+            if await self.answer_bare(values, scope, receive, send):
+                return
+        await super().handle(scope, receive, send)
 
 
-def parser(kind: type) -> Callable[[str], Any]:
+def parser(column: Any) -> Callable[[str], Any]:
     """What turns a part of the path into a value as FastAPI would; raises `ValueError`."""
+    kind = column.type.python_type
     if kind is str:
-        return str
+        return lambda text: _held(column, text)
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
 
     def parsed(text: str) -> Any:
         # Most keys are plain numbers, and only ASCII ones are so for Python and pydantic alike.
-        if kind is int and text.isdecimal() and text.isascii():
-            return int(text)
-        return adapter.validate_python(text)
+        if kind is int and text.isdecimal() and text.isascii() and len(text) < _MOST_DIGITS:
+            return _held(column, int(text))
+        return _held(column, adapter.validate_python(text))
 
     return parsed
 
 
-async def answer(send: Send, body: bytes | None) -> None:
-    """Sends a document, or that there is none."""
-    status, content = (200, body) if body is not None else (404, NOT_FOUND)
-    headers = [(b"content-length", str(len(content)).encode()), _JSON]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def _held(column: Any, value: Any) -> Any:
+    """The value, or `None` if the column cannot hold it: a key that no row has."""
+    if isinstance(value, str):
+        return None if "\0" in value else value
+    if isinstance(value, int) and isinstance(column.type, Integer):
+        bits = next((b for kind, b in _BITS if isinstance(column.type, kind)), 32)
+        return value if -(2 ** (bits - 1)) <= value < 2 ** (bits - 1) else None
+    return value
+
+
+def _key(values: Sequence[Any]) -> Any:
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _queried(query: bytes) -> dict[str, str]:
+    """The last value of each name, as FastAPI takes it."""
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+
+
+def path_columns(path: str, columns: Sequence[Any], entity: type[Any]) -> dict[str, Any]:
+    """The column of the key that each parameter of a path is for.
+
+    Raises:
+        DefinitionError: There are not as many parameters as columns.
+    """
+    names = PARAMETER.findall(path)
+    if len(names) != len(columns):
+        raise DefinitionError(
+            f"{path} has {len(names)} parameters and the key of {entity.__name__} has "
+            f"{len(columns)} columns; wanted one parameter for each, in their order"
+        )
+    return dict(zip(names, columns, strict=True))
+
+
+def add_route(
+    app: Any, path: str, endpoint: Endpoint, responses: Mapping[int, str], **options: Any
+) -> None:
+    """Adds a `ViewRoute` to an app or a router, with what else it may answer by status."""
+    said = {status: {"description": description} for status, description in responses.items()}
+    options["responses"] = {**said, **options.get("responses", {})}
+    router: Any = getattr(app, "router", app)
+    router.add_api_route(path, endpoint, route_class_override=ViewRoute, **options)

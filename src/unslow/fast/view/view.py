@@ -7,28 +7,31 @@ have given for the loaded objects.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-from sqlalchemy.orm import Session
 
 from ..database import Source, database
 from ..errors import DefinitionError
-from ..gathering import Coalesced
+from ..front import PARAMETER
+from ..keysets import Keyset
+from ..pages import Page, Total
 from .assembling import Rows
 from .choice import Choice, Make, checked_limits, choose
 from .document import Documents
-from .keys import key_arguments, matching
-from .loading import loader_options
+from .filters import Filters
+from .lists import Asked, Pages, page_document
 from .needs import needs
-from .reading import DocumentsByKey, RowsByKey, gathered
+from .objects import Objects
+from .reading import RowsByKey, gathered
+from .responses import responded
 from .row_security import secured_tables
-from .sessions import Hooks, SessionHooks
+from .selections import Selection, Selections, Written
+from .sessions import Hooks
 from .statements import DIALECT
 
 if TYPE_CHECKING:
@@ -38,8 +41,6 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 
 _MISSING: Final = object()
-_NOT_FOUND: Final = b'{"detail":"Not Found"}'
-_PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
 
 
 class View(Generic[Model]):
@@ -54,6 +55,8 @@ class View(Generic[Model]):
         session: Any | None = None,
         where: Sequence[ColumnElement[bool]] = (),
         limits: Mapping[str, int] | None = None,
+        keyset: Keyset | None = None,
+        filters: Mapping[str, Any] | None = None,
         make: Make | None = None,
         trust_database: bool = False,
     ) -> None:
@@ -67,6 +70,9 @@ class View(Generic[Model]):
                 sessions are made on the engine.
             where: What each row must be, as for `select(...).where(...)`.
             limits: The most rows of a relationship, by its path in the model (`posts.comments`).
+            keyset: The order of lists, their limits and the secret of their cursors; there are no
+                lists without one.
+            filters: What a client may ask a list for, by name: a column, or a `Filter`.
             make: `"json"`, `"rows"` or `"orm"`; the quickest sure one if not given.
             trust_database: Whether what pydantic would check of a value is left to the database.
 
@@ -90,9 +96,16 @@ class View(Generic[Model]):
         self._rows = Rows(self.node, self._limits)
         self._rows_by_key = RowsByKey(self._database, self._rows, self._where)
         self._gathered_rows = gathered(self._rows_by_key, _MISSING)
-        self._documents: dict[str, DocumentsByKey] = {}
-        self._gathered_documents: dict[str, Coalesced[Any, Any]] = {}
-        self._secured: list[str] | None = None
+        self._objects: Objects[Model] = Objects(
+            self.node, self._adapter, self._database, session, self._hooks, self._where
+        )
+        self._documents: dict[str, Documents] = {}
+        self._selections = Selections(self.node, self._where, _MISSING)
+        self.filters = Filters(filters or {})
+        self._pages = None
+        if keyset is not None:
+            self._pages = Pages(entity, keyset, self.filters, self._where)
+        self._secured: Sequence[str] | None = None
 
     async def get(self, key: Any, *, session: AsyncSession | None = None) -> Model | None:
         """The model of the row with a key; `None` if there is none.
@@ -102,40 +115,141 @@ class View(Generic[Model]):
             session: Reads with this session, by the ORM.
         """
         if session is not None or await self._make() == "orm":
-            return await self._loaded(key, session)
+            return await self._objects.get(key, session)
         values = await self._gathered_rows(key)
         return None if values is _MISSING else self._adapter.validate_python(values)
 
-    async def document(self, key: Any, *, session: AsyncSession | None = None) -> bytes | None:
+    async def document(
+        self, key: Any, *, fields: str | None = None, session: AsyncSession | None = None
+    ) -> bytes | None:
         """The JSON of the row with a key, as FastAPI would send it; `None` if there is none.
 
         Args:
             key: The value of the primary key, or a tuple of its values.
+            fields: Which fields a client wants, by their names in the JSON: `id,posts.title`.
             session: Reads with this session, by the ORM.
+
+        Raises:
+            BadRequestError: A field is not in the model.
         """
+        selection = self._selections.of(fields)
         if session is None and await self._make() == "json":
-            found = await self._gathered_documents[self._database.driver](key)
+            found = await self._written(selection).by_key(key)
             if found is _MISSING:
                 return None
             if found is not None:
                 body: bytes = found
                 return body
         model = await self.get(key, session=session)
-        return None if model is None else self._adapter.dump_json(model, by_alias=True)
+        return None if model is None else self._dumped(model, selection)
 
-    async def respond(self, key: Any, *, session: AsyncSession | None = None) -> Response:
-        """The response for the row with a key: its JSON, or 404."""
-        from starlette.responses import Response
+    async def respond(
+        self, key: Any, *, fields: str | None = None, session: AsyncSession | None = None
+    ) -> Response:
+        """The response for the row with a key: its JSON, or 404; arguments as for `document`."""
+        return await responded(self.document(key, fields=fields, session=session))
 
-        body = await self.document(key, session=session)
-        status = 200 if body is not None else 404
-        return Response(body or _NOT_FOUND, status, media_type="application/json")
+    async def list(
+        self,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        total: Total = "none",
+        session: AsyncSession | None = None,
+    ) -> Page[Model]:
+        """A page of the rows, in the order of the keyset.
+
+        Args:
+            filters: What the rows must have, by the names of the allow-list; `None` is not asked.
+            cursor: The `next` of the page before.
+            limit: How many items at most.
+            total: Whether the whole list is counted, and how.
+            session: Reads with this session, by the ORM.
+
+        Raises:
+            BadRequestError: A filter, the cursor or the limit is not what it may be.
+            DefinitionError: The view has no keyset.
+        """
+        pages = self._need_pages()
+        asked = pages.asked(filters or {}, cursor, limit)
+        if session is not None or await self._make() == "orm":
+            items, following = await self._objects.page(pages, asked, session)
+        else:
+            async with self._database.connect() as connection:
+                values, following = await pages.values(connection, asked, self._rows)
+            items = [self._adapter.validate_python(one) for one in values]
+        counted = await self._count(asked, total, session)
+        # What is in it was validated as an item.
+        return Page[Model].model_construct(items=items, next=following, total=counted)
+
+    async def list_document(
+        self,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        total: Total = "none",
+        fields: str | None = None,
+        session: AsyncSession | None = None,
+    ) -> bytes:
+        """The JSON of a page, as FastAPI would send a `Page`.
+
+        Args:
+            filters: What the rows must have, by the names of the allow-list; `None` is not asked.
+            cursor: The `next` of the page before.
+            limit: How many items at most.
+            total: Whether the whole list is counted, and how.
+            fields: Which fields of the items a client wants.
+            session: Reads with this session, by the ORM.
+
+        Raises:
+            BadRequestError: A filter, the cursor, the limit or a field is not what it may be.
+            DefinitionError: The view has no keyset.
+        """
+        selection = self._selections.of(fields)
+        pages = self._need_pages()
+        if session is None and await self._make() == "json":
+            asked = pages.asked(filters or {}, cursor, limit)
+            written = self._written(selection)
+            async with self._database.connect() as connection:
+                items, following = await pages.documents(connection, asked, written)
+            if items is not None:
+                return page_document(items, following, await self._count(asked, total, None))
+        page = await self.list(
+            filters=filters, cursor=cursor, limit=limit, total=total, session=session
+        )
+        dumped = [self._dumped(item, selection) for item in page.items]
+        return page_document(dumped, page.next, page.total)
+
+    async def respond_list(
+        self,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+        total: Total = "none",
+        fields: str | None = None,
+        session: AsyncSession | None = None,
+    ) -> Response:
+        """The response with a page; 400 for what a client may not ask; arguments as for a list."""
+        return await responded(
+            self.list_document(
+                filters=filters,
+                cursor=cursor,
+                limit=limit,
+                total=total,
+                fields=fields,
+                session=session,
+            )
+        )
 
     def route(
         self,
         app: FastAPI | APIRouter,
         path: str,
         *,
+        fields: bool = False,
         dependencies: Sequence[Any] = (),
         **options: Any,
     ) -> None:
@@ -147,34 +261,76 @@ class View(Generic[Model]):
         Args:
             app: A FastAPI app, or a router that is included in one.
             path: With a parameter for each column of the primary key, in their order.
+            fields: Whether a client may choose with `?fields=id,posts.title`.
             dependencies: As FastAPI's `Depends(...)`.
             options: As for `app.get`: `tags`, `name`, `summary` and so on.
 
         Raises:
             DefinitionError: The path has another number of parameters than the key has columns.
         """
-        from .routes import ByKey, ViewRoute
+        from .routes import ByKey, add_route, path_columns
 
-        columns = self.node.mapper.primary_key
-        names = _PARAMETER.findall(path)
-        if len(names) != len(columns):
-            raise DefinitionError(
-                f"{path} has {len(names)} parameters and the key of {self.entity.__name__} has "
-                f"{len(columns)} columns; wanted one parameter for each, in their order"
-            )
-        kinds = {name: one.type.python_type for name, one in zip(names, columns, strict=True)}
-        endpoint = ByKey(self.document, self.respond, kinds)
-        not_found = {"description": "There is no such row"}
-        options["responses"] = {404: not_found, **options.get("responses", {})}
-        options.setdefault("name", f"read_{self.entity.__name__.lower()}")
+        columns = path_columns(path, self.node.mapper.primary_key, self.entity)
+        name = options.pop("name", f"read_{self.entity.__name__.lower()}")
         options.setdefault("description", f"One {self.entity.__name__} by its key.")
-        router: Any = getattr(app, "router", app)
-        router.add_api_route(
+        add_route(
+            app,
             path,
-            endpoint,
+            ByKey(self.document, columns, fields=fields, name=name),
+            {404: "There is none with this key."},
             response_model=self.model,
-            dependencies=list(dependencies),
-            route_class_override=ViewRoute,
+            dependencies=[*dependencies],
+            **options,
+        )
+
+    def list_route(
+        self,
+        app: FastAPI | APIRouter,
+        path: str,
+        *,
+        fields: bool = False,
+        total: Total = "none",
+        dependencies: Sequence[Any] = (),
+        **options: Any,
+    ) -> None:
+        """Adds `GET path` to an app: pages of the rows, with the filters as parameters.
+
+        Args:
+            app: A FastAPI app, or a router that is included in one.
+            path: Has no parameters.
+            fields: Whether a client may choose with `?fields=id,posts.title`.
+            total: Whether each page says how many items there are in all.
+            dependencies: As FastAPI's `Depends(...)`; as for `route`.
+            options: As for `app.get`: `tags`, `name`, `summary` and so on.
+
+        Raises:
+            DefinitionError: The view has no keyset, a filter has the name of another parameter, or
+                the path has parameters.
+        """
+        from .routes import InPages, add_route
+
+        keyset = self._need_pages().keyset
+        taken = {"cursor", "limit", "fields"} & set(self.filters.kinds())
+        if taken or PARAMETER.search(path):
+            raise DefinitionError(
+                f"{path}: wanted a path without parameters, and no filter called "
+                f"{', '.join(sorted(taken)) or 'cursor, limit or fields'}"
+            )
+        name = options.pop("name", f"list_{self.entity.__name__.lower()}")
+        options.setdefault("description", f"A page of {self.entity.__name__}.")
+        add_route(
+            app,
+            path,
+            InPages(
+                partial(self.list_document, total=total),
+                self.filters.kinds(),
+                max_limit=keyset.max_limit,
+                fields=fields,
+                name=name,
+            ),
+            {400: "There is no such page."},
+            response_model=Page[self.model],  # type: ignore[name-defined]  # known when it runs
+            dependencies=[*dependencies],
             **options,
         )
 
@@ -197,12 +353,13 @@ class View(Generic[Model]):
         lines = [f"View({self.model.__name__}, {self.entity.__name__}) on {driver}: {make}"]
         return "\n".join([*lines, *(f"  {one}" for one in why), "", *self._sql(make, driver)])
 
-    def _sql(self, make: Make, driver: str) -> list[str]:
+    def _sql(self, make: Make, driver: str) -> Sequence[str]:
         if make == "json":
-            return [self._documents_on(driver).statement.text]
+            whole = self._selections.of(None)
+            return [whole.written(self._database, self._documents_on(driver)).text]
         if make == "rows":
             return [self._rows_by_key.statement.text, *self._rows.statements()]
-        return [str(self._selected().compile(dialect=DIALECT))]
+        return [str(self._objects.selected.compile(dialect=DIALECT))]
 
     def _chosen(self, driver: str) -> Choice:
         choice = self._choices.get(driver)
@@ -212,14 +369,18 @@ class View(Generic[Model]):
             self._choices[driver] = choice
         return choice
 
-    def _documents_on(self, driver: str) -> DocumentsByKey:
+    def _documents_on(self, driver: str) -> Documents:
         found = self._documents.get(driver)
         if found is None:
-            documents = Documents(driver, self._limits, trust_database=self._trust_database)
-            found = DocumentsByKey(self._database, self.node, documents, self._where)
+            found = Documents(driver, self._limits, trust_database=self._trust_database)
             self._documents[driver] = found
-            self._gathered_documents[driver] = gathered(found, _MISSING)
         return found
+
+    def _written(self, selection: Selection) -> Written:
+        return selection.written(self._database, self._documents_on(self._database.driver))
+
+    def _dumped(self, model: Model, selection: Selection) -> bytes:
+        return self._adapter.dump_json(model, by_alias=True, include=selection.include)
 
     def _engine(self) -> AsyncEngine | None:
         source = self._database.source
@@ -232,42 +393,24 @@ class View(Generic[Model]):
         if choice.make == "orm" or self._hooks.found(self._engine()) is not None:
             return "orm"
         if self._secured is None:
-            if choice.make == "json":
-                self._documents_on(driver)
             self._secured = await secured_tables(self._database, self.node)
         return "orm" if self._secured else choice.make
 
-    def _selected(self) -> Select[Any]:
-        keys = list(self.node.mapper.primary_key)
-        selected = select(self.entity).where(matching(keys), *self._where)
-        return selected.options(*loader_options(self.node))
-
-    async def _loaded(self, key: Any, session: AsyncSession | None) -> Model | None:
-        """By the ORM, in the caller's own context: what the app hooked in sees its request."""
-        if session is None:
-            async with self._sessions()() as opened:
-                return await self._loaded(key, opened)
-        arguments = key_arguments([key], len(self.node.mapper.primary_key))
-        found = (await session.scalars(self._selected(), arguments)).one_or_none()
-
-        def validated(_: Session) -> Model:
-            # A property of the class may load more.
-            return self._adapter.validate_python(found, from_attributes=True)
-
-        return None if found is None else await session.run_sync(validated)
-
-    def _sessions(self) -> Any:
-        if self._session is not None:
-            return self._session
-        engine = self._engine()
-        if engine is None:
+    def _need_pages(self) -> Pages:
+        if self._pages is None:
             raise DefinitionError(
-                f"{self.explain().splitlines()[0]}, and a {type(self._database.source).__name__} "
-                "has no sessions; give the view session=, the app's async_sessionmaker"
+                f"View({self.model.__name__}, {self.entity.__name__}) has no keyset, so it has no "
+                "lists; give it keyset=Keyset(...), their order and the secret of their cursors"
             )
-        if (hook := self._hooks.found(None)) and not SessionHooks(Session).found():
-            raise DefinitionError(
-                f"{hook}, and a session of the view's own would go past it; give the view "
-                "session=, the async_sessionmaker that the app uses"
-            )
-        return partial(AsyncSession, engine)
+        return self._pages
+
+    async def _count(self, asked: Asked, total: Total, session: AsyncSession | None) -> int | None:
+        pages = self._need_pages()
+        if total == "none":
+            return None
+        if total == "exact" and (session is not None or await self._make() == "orm"):
+            return await self._objects.count(pages, asked, session)
+        async with self._database.connect() as connection:
+            if total == "exact":
+                return await pages.count(connection, asked)
+            return await pages.estimate(connection, asked)

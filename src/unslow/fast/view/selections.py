@@ -1,0 +1,85 @@
+"""What of a model is answered: all of it, or the fields that a client asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ..database import Database
+from ..gathering import Coalesced
+from .document import Documents
+from .needs import Node
+from .reading import DocumentsByKey, gathered
+from .selection import included, pruned, tree_of
+from .statements import Statement
+
+_MOST: Final = 64
+"""So many texts of clients are kept with their statements; they may ask for any."""
+
+
+class Selection:
+    """Some fields, and the statements whose JSON has only those."""
+
+    def __init__(self, node: Node, include: Any, where: Sequence[Any], missing: Any) -> None:
+        self._node = node
+        self.include = include
+        """For pydantic's `dump_json`."""
+        self._where = where
+        self._missing = missing
+        self._written: dict[str, Written] = {}
+
+    def written(self, database: Database, documents: Documents) -> Written:
+        """The statements for a driver."""
+        found = self._written.get(documents.driver)
+        if found is None:
+            found = Written(database, self._node, documents, self._where, self._missing)
+            self._written[documents.driver] = found
+        return found
+
+
+class Written:
+    """The documents of some fields for one driver."""
+
+    def __init__(
+        self,
+        database: Database,
+        node: Node,
+        documents: Documents,
+        where: Sequence[Any],
+        missing: Any,
+    ) -> None:
+        self.document = documents.document(node, node.mapper.class_)
+        self.pages: dict[Any, Statement] = {}
+        """The statements for pages of them, by their shape."""
+        by_key = DocumentsByKey(database, node, self.document, where)
+        self.text = by_key.statement.text
+        self.by_key: Coalesced[Any, Any] = gathered(by_key, missing)
+
+
+class Selections:
+    """All that was asked for lately."""
+
+    def __init__(self, node: Node, where: Sequence[Any], missing: Any) -> None:
+        self._node = node
+        self._where = where
+        self._missing = missing
+        self._whole = Selection(node, None, where, missing)
+        self._found: dict[str, Selection] = {}
+
+    def of(self, fields: str | None) -> Selection:
+        """What a client asked for; all of it if it did not.
+
+        Raises:
+            BadRequestError: A field is not in the model.
+        """
+        if fields is None:
+            return self._whole
+        found = self._found.get(fields)
+        if found is None:
+            tree = tree_of(fields, self._node)
+            include: Mapping[str, Any] = included(self._node, tree)
+            found = Selection(pruned(self._node, tree), include, self._where, self._missing)
+            if len(self._found) >= _MOST:
+                del self._found[next(iter(self._found))]
+            self._found[fields] = found
+        return found

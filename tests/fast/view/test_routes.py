@@ -1,0 +1,294 @@
+"""Routes of views, in an app and in front of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Annotated, Any
+
+import httpx
+import pytest
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.fast.doors import run
+from tests.fast.view.blog import Feed, Seat, SeatOut, User, UserOut, fill, opened_engine
+from unslow.fast import Keyset, View, bare
+from unslow.fast.errors import DefinitionError
+
+KEYSET = Keyset(User.id, secret="not a secret, 16 bytes", default_limit=2, max_limit=5)
+Build = Callable[[FastAPI, AsyncEngine], Any]
+
+
+@pytest.fixture(scope="module")
+def url(new_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str]:
+    with new_database() as made:
+        run(fill(made))
+        yield made
+
+
+def routes(app: FastAPI, engine: AsyncEngine) -> Any:
+    users = View(UserOut, User, engine, keyset=KEYSET, filters={"city": User.city})
+    users.list_route(app, "/users", fields=True, total="exact", tags=["people"])
+    users.route(app, "/users/{key}")
+    View(Feed, User, engine).route(app, "/users/{key}/feed", fields=True)
+    View(SeatOut, Seat, engine).route(app, "/seats/{row}/{number}")
+    return app
+
+
+def in_front(app: FastAPI, engine: AsyncEngine) -> Any:
+    return bare(routes(app, engine))
+
+
+@asynccontextmanager
+async def client_of(url: str, build: Build) -> AsyncIterator[httpx.AsyncClient]:
+    async with opened_engine(url) as engine:
+        app = build(FastAPI(), engine)
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test"
+        ) as client:
+            yield client
+
+
+def got(url: str, build: Build, path: str, **headers: str) -> tuple[int, Any]:
+    """The status and the JSON of one request."""
+
+    async def case() -> tuple[int, Any]:
+        async with client_of(url, build) as client:
+            answer = await client.get(path, headers=headers)
+            assert "application/json" == answer.headers["content-type"]
+            assert str(len(answer.content)) == answer.headers["content-length"]
+            return answer.status_code, answer.json()
+
+    return run(case())
+
+
+both = pytest.mark.parametrize("build", [routes, in_front])
+
+
+@both
+def test_a_row_is_read_by_the_key_in_the_path(url: str, build: Build) -> None:
+    status, found = got(url, build, "/users/3?any=thing")
+
+    assert (200, "user 3") == (status, found["name"])
+
+
+@both
+def test_a_key_of_two_columns_is_two_parameters(url: str, build: Build) -> None:
+    expected = {"row": "A", "number": 2, "guest": None}
+
+    assert (200, expected) == got(url, build, "/seats/A/2")
+
+
+@both
+def test_what_is_not_there_is_404(url: str, build: Build) -> None:
+    assert (404, {"detail": "Not Found"}) == got(url, build, "/users/99")
+
+
+@both
+@pytest.mark.parametrize("key", ["x", "1.5", "%20", "-", "9" * 20, "9" * 40, "\u0661"])
+def test_a_key_that_is_none_is_what_fastapi_says_of_it(url: str, build: Build, key: str) -> None:
+    def by_hand(app: FastAPI, _: AsyncEngine) -> Any:
+        @app.get("/users/{key}")
+        async def read(key: int) -> int:
+            return key
+
+        return app
+
+    status, found = got(url, by_hand, f"/users/{key}")
+    if status == 200:
+        # Python takes the digits of all scripts, and so does FastAPI.
+        assert (404, {"detail": "Not Found"}) == got(url, build, f"/users/{key}")
+    else:
+        assert (status, found) == got(url, build, f"/users/{key}")
+
+
+@both
+def test_a_client_may_choose_fields_where_it_was_allowed(url: str, build: Build) -> None:
+    assert (200, {"id": 1, "posts": [{"id": n} for n in (10, 11, 12)]}) == got(
+        url, build, "/users/1/feed?fields=id,posts.id"
+    )
+    status, found = got(url, build, "/users/1/feed?fields=password")
+    assert (400, True) == (status, "password" in found["detail"])
+    assert 4 == len(got(url, build, "/users/1?fields=id")[1])
+
+
+@both
+def test_pages_follow_one_another(url: str, build: Build) -> None:
+    async def case() -> list[Any]:
+        async with client_of(url, build) as client:
+            found, cursor = [], ""
+            while True:
+                page = (await client.get(f"/users?limit=5&fields=id{cursor}")).json()
+                found.append([[item["id"] for item in page["items"]], page["total"]])
+                if page["next"] is None:
+                    return found
+                cursor = f"&cursor={page['next']}"
+
+    assert [[[1, 2, 3, 4, 5], 12], [[6, 7, 8, 9, 10], 12], [[11, 12], 12]] == run(case())
+
+
+@both
+def test_a_page_has_what_the_query_filters(url: str, build: Build) -> None:
+    status, found = got(url, build, "/users?city=city%201")
+
+    assert (200, [1, 7]) == (status, [item["id"] for item in found["items"]])
+
+
+@both
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("limit=6", 422), ("limit=x", 422), ("cursor=x", 400), ("fields=x", 400), ("other=1", 200)],
+)
+def test_a_page_that_may_not_be_asked_for_is_refused(
+    url: str, build: Build, query: str, status: int
+) -> None:
+    assert status == got(url, build, f"/users?{query}")[0]
+
+
+def test_all_of_it_stands_in_the_openapi_document(url: str) -> None:
+    _, document = got(url, in_front, "/openapi.json")
+    one, page = document["paths"]["/users/{key}"]["get"], document["paths"]["/users"]["get"]
+
+    assert {"type": "integer", "title": "Key"} == one["parameters"][0]["schema"]
+    assert {"200", "404", "422"} == set(one["responses"])
+    assert ["cursor", "limit", "city", "fields"] == [each["name"] for each in page["parameters"]]
+    assert ["people"] == page["tags"]
+    content = page["responses"]["200"]["content"]["application/json"]
+    assert "#/components/schemas/Page_UserOut_" == content["schema"]["$ref"]
+
+
+# Who may.
+
+
+async def known(key: Annotated[str, Header()] = "") -> None:
+    if key != "right":
+        raise HTTPException(401, "Who are you?")
+
+
+def guarded(app: FastAPI, engine: AsyncEngine) -> Any:
+    View(UserOut, User, engine).route(app, "/users/{id}", dependencies=[Depends(known)])
+    return app
+
+
+def guarded_app(_: FastAPI, engine: AsyncEngine) -> Any:
+    app = FastAPI(dependencies=[Depends(known)])
+    View(UserOut, User, engine).route(app, "/users/{id}")
+    return app
+
+
+def guarded_router(app: FastAPI, engine: AsyncEngine) -> Any:
+    router = APIRouter()
+    View(UserOut, User, engine).route(router, "/users/{id}")
+    app.include_router(router, dependencies=[Depends(known)])
+    return app
+
+
+@pytest.mark.parametrize("build", [guarded, guarded_app, guarded_router])
+def test_dependencies_are_asked_wherever_they_were_given(url: str, build: Build) -> None:
+    assert (401, {"detail": "Who are you?"}) == got(url, build, "/users/1")
+    assert 200 == got(url, build, "/users/1", key="right")[0]
+
+
+@pytest.mark.parametrize("build", [guarded, guarded_app, guarded_router])
+def test_a_route_with_dependencies_is_not_answered_in_front(url: str, build: Build) -> None:
+    def with_another(app: FastAPI, engine: AsyncEngine) -> Any:
+        View(UserOut, User, engine).route(app, "/open/{id}")
+        return bare(build(app, engine)) if build is not guarded_app else build(app, engine)
+
+    assert 401 == got(url, with_another, "/users/1")[0]
+
+
+def test_an_earlier_route_of_the_app_is_asked_first(url: str) -> None:
+    def build(app: FastAPI, engine: AsyncEngine) -> Any:
+        @app.get("/users/me")
+        async def me() -> str:
+            return "me"
+
+        @app.get("/seats/{anything}/1")
+        async def first(anything: str) -> str:
+            return f"the first of {anything}"
+
+        return in_front(app, engine)
+
+    assert (200, "me") == got(url, build, "/users/me")
+    assert (200, "the first of A") == got(url, build, "/seats/A/1")
+    assert 200 == got(url, build, "/seats/A/2")[0]
+
+
+def test_another_method_is_what_the_framework_says_of_it(url: str) -> None:
+    async def case() -> list[int]:
+        async with client_of(url, in_front) as client:
+            return [
+                (await client.post("/users/1")).status_code,
+                (await client.head("/users/1")).status_code,
+            ]
+
+    assert [405, 405] == run(case())
+
+
+def test_middleware_is_not_left_out_unless_it_is_said(url: str) -> None:
+    def with_middleware(app: FastAPI, engine: AsyncEngine) -> Any:
+        @app.middleware("http")
+        async def stamp(request: Any, call_next: Any) -> Any:
+            answer = await call_next(request)
+            answer.headers["stamp"] = "seen"
+            return answer
+
+        return routes(app, engine)
+
+    async def stamps(build: Build) -> list[str | None]:
+        async with client_of(url, build) as client:
+            answers = [await client.get(path) for path in ("/users/1", "/docs")]
+            return [answer.headers.get("stamp") for answer in answers]
+
+    def skipping(app: FastAPI, engine: AsyncEngine) -> Any:
+        return bare(with_middleware(app, engine), skip_middleware=True)
+
+    assert ["seen", "seen"] == run(stamps(with_middleware))
+    assert [None, "seen"] == run(stamps(skipping))
+    with pytest.raises(DefinitionError, match="the app has middleware"):
+        run(stamps(lambda app, engine: bare(with_middleware(app, engine))))
+
+
+def test_an_app_without_such_routes_is_not_put_behind_anything() -> None:
+    with pytest.raises(DefinitionError, match="no route that could be answered bare"):
+        bare(FastAPI())
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("/users", "has 0 parameters"), ("/users/{a}/{b}", "has 2 parameters")],
+)
+def test_a_path_that_does_not_fit_the_key_is_refused(path: str, said: str) -> None:
+    with pytest.raises(DefinitionError, match=said):
+        View(UserOut, User, lambda: None).route(FastAPI(), path)
+
+
+def test_a_filter_with_the_name_of_another_parameter_is_refused() -> None:
+    view = View(UserOut, User, lambda: None, keyset=KEYSET, filters={"limit": User.id})
+
+    with pytest.raises(DefinitionError, match="no filter called limit"):
+        view.list_route(FastAPI(), "/users")
+
+
+def test_a_response_can_be_made_in_an_endpoint_of_ones_own(url: str) -> None:
+    def build(app: FastAPI, engine: AsyncEngine) -> Any:
+        users = View(UserOut, User, engine, keyset=KEYSET)
+
+        @app.get("/users/{id}", response_model=UserOut)
+        async def read(id: int) -> Any:  # noqa: A002  # the name in the path
+            return await users.respond(id)
+
+        @app.get("/users")
+        async def read_all(limit: int) -> Any:
+            return await users.respond_list(limit=limit)
+
+        return app
+
+    assert [200, 404, 200, 400] == [
+        got(url, build, path)[0]
+        for path in ("/users/1", "/users/99", "/users?limit=1", "/users?limit=100")
+    ]
+    assert 1 == json.loads(json.dumps(got(url, build, "/users?limit=1")[1]))["items"][0]["id"]
