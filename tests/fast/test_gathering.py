@@ -54,7 +54,7 @@ def test_look_ups_of_one_moment_go_in_one_call() -> None:
 def test_who_comes_while_others_are_on_their_way_goes_with_the_next_call() -> None:
     async def case() -> list[list[int]]:
         read = Doubling()
-        double = coalesce(read, workers=1)
+        double = coalesce(read, max_workers=1)
         read.let_go.clear()
         first = asyncio.create_task(double(1))
         await read.held(first)
@@ -70,7 +70,7 @@ def test_who_comes_while_others_are_on_their_way_goes_with_the_next_call() -> No
 def test_a_second_call_does_not_wait_for_the_first_one() -> None:
     async def case() -> list[list[int]]:
         read = Doubling()
-        double = coalesce(read, workers=2)
+        double = coalesce(read, max_workers=2)
         read.let_go.clear()
         first = asyncio.create_task(double(1))
         await read.held(first)
@@ -182,7 +182,7 @@ def test_what_nobody_waits_for_any_more_is_not_read_to_its_end() -> None:
 def test_a_look_up_that_was_given_up_before_its_turn_is_not_read() -> None:
     async def case() -> list[list[int]]:
         read = Doubling()
-        double = coalesce(read, workers=1)
+        double = coalesce(read, max_workers=1)
         read.let_go.clear()
         first = asyncio.create_task(double(1))
         await read.held(first)
@@ -201,7 +201,7 @@ def test_a_look_up_that_was_given_up_before_its_turn_is_not_read() -> None:
 def test_one_look_up_too_many_is_refused_with_a_time_to_come_back() -> None:
     async def case() -> OverloadedError:
         read = Doubling()
-        double = coalesce(read, workers=1, max_waiting=2)
+        double = coalesce(read, max_workers=1, max_waiting=2)
         read.let_go.clear()
         first = asyncio.create_task(double(1))
         await read.held(first)
@@ -362,7 +362,7 @@ async def taken(source: Any) -> AsyncIterator[None]:
 def test_connections_go_back_to_the_pool(door: str, empty_url: str) -> None:
     async def case() -> list[Any]:
         async with opened_source(door, empty_url, size=1) as source:
-            double = coalesce(Rows(source, DOUBLES), workers=1)
+            double = coalesce(Rows(source, DOUBLES), max_workers=1)
             first = await double(1)
             # The only connection is free again, or this would wait for ever.
             async with taken(source):

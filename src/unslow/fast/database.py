@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -191,6 +191,10 @@ _NO_LIMIT_S: Final = 365 * 86_400.0
 """For what lasts as long as a client takes: not given, the limit of a statement would hold."""
 
 
+_RELEASE_TIMEOUT_S: Final = 10.0
+"""How long a server has to set a connection back, before asyncpg ends it."""
+
+
 def _count(rows: int | Callable[[], int]) -> int:
     return rows if isinstance(rows, int) else rows()
 
@@ -218,8 +222,10 @@ class AsyncpgConnection:
             try:
                 await transaction.rollback()
             except Exception:
-                # A COPY that is cancelled as its data arrives stays under way, in asyncpg 0.32.
-                self.raw.terminate()
+                # A COPY that is cancelled as its data arrives stays under way, in asyncpg 0.32. And
+                # what the server ended may be out of the pool already.
+                with suppress(Exception):
+                    self.raw.terminate()
             raise
         await transaction.commit()
 
@@ -360,7 +366,8 @@ class AsyncpgDatabase:
                 await self.source.expire_connections()
             raise
         finally:
-            await self.source.release(raw)
+            # Else asyncpg takes the time that it waited for one at most, which may be very short.
+            await self.source.release(raw, timeout=_RELEASE_TIMEOUT_S)
 
 
 class PsycopgDatabase:

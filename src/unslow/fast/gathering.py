@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import copy
 import inspect
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from time import perf_counter
 from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from .database import Row, Source, database, is_lost
 from .errors import DefinitionError, OverloadedError
+from .failures import copied
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -28,8 +29,12 @@ Read: TypeAlias = Callable[[list[Key], Any], Awaitable[Mapping[Key, Value]]]
 """Keys and the caller to the values that there are."""
 
 MAX_KEYS: Final = 500
+BATCH_S: Final = 0.01
+"""A batch has no more keys than are read in about this time: its first waits for its last."""
 WORKERS: Final = 2
 """One statement is with the server while the answers of another are given out."""
+MAX_WORKERS: Final = 10
+"""So many are there at once when more waits than a batch holds."""
 MAX_WAITING: Final = 10_000
 TURNS: Final = 100
 """After so many statements a connection goes back to the pool, for others who wait for one."""
@@ -79,7 +84,7 @@ class _Batch(Generic[Key]):
         for futures in self.waiters.values():
             for future in futures:
                 if not future.done():
-                    future.set_exception(_another(error))
+                    future.set_exception(copied(error))
 
     def halves(self) -> tuple[_Batch[Key], _Batch[Key]]:
         """The same look-ups in two batches."""
@@ -90,18 +95,6 @@ class _Batch(Generic[Key]):
         return both
 
 
-def _another(error: BaseException) -> BaseException:
-    """The same error as an object of its own: each request adds its own frames to it."""
-    try:
-        another = copy.copy(error)
-    except Exception:
-        return error
-    if type(another) is not type(error):
-        return error
-    another.__cause__ = error.__cause__
-    return another
-
-
 def _is_of_one_key(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state:
@@ -110,7 +103,7 @@ def _is_of_one_key(error: BaseException) -> bool:
     # ValueError, psycopg's is none.
     if type(error).__name__ == "DataError":
         return True
-    return isinstance(error, ValueError | TypeError | OverflowError | KeyError)
+    return isinstance(error, ValueError | OverflowError | KeyError)
 
 
 class _Lane(Generic[Key]):
@@ -139,14 +132,17 @@ class Coalesced(Generic[Key, Value]):
         self,
         opened: Callable[[], AbstractAsyncContextManager[Read[Key, Value]]],
         *,
-        max_keys: int,
-        workers: int,
-        max_waiting: int,
+        max_keys: int = MAX_KEYS,
+        max_workers: int = MAX_WORKERS,
+        max_waiting: int = MAX_WAITING,
         missing: Any = None,
     ) -> None:
         self._opened = opened
         self._max_keys = max_keys
-        self._max_workers = workers
+        self._key_s = 0.0
+        """How long a key took lately, in seconds."""
+        self._workers = min(WORKERS, max_workers)
+        self._max_workers = max_workers
         self._max_waiting = max_waiting
         self._missing = missing
         self._lanes: dict[Hashable, _Lane[Key]] = {}
@@ -193,7 +189,7 @@ class Coalesced(Generic[Key, Value]):
         lane = self._lanes.get(caller)
         if lane is None:
             lane = self._lanes[caller] = _Lane(caller)
-        if lane.batches and len(lane.batches[-1].waiters) < self._max_keys:
+        if lane.batches and len(lane.batches[-1].waiters) < self._keys_at_once():
             batch = lane.batches[-1]
         else:
             batch = _Batch()
@@ -207,13 +203,18 @@ class Coalesced(Generic[Key, Value]):
         if lane.lingering:
             lane.is_starting = True
             lane.lingering.pop().set_result(True)
-        elif lane.workers < self._max_workers:
+        elif lane.workers < (self._workers if len(lane.batches) == 1 else self._max_workers):
             lane.workers += 1
             lane.is_starting = True
             task = loop.create_task(self._work(lane), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return batch, future
+
+    def _keys_at_once(self) -> int:
+        if self._key_s * self._max_keys <= BATCH_S:
+            return self._max_keys
+        return max(1, int(BATCH_S / self._key_s))
 
     def _take(self, lane: _Lane[Key]) -> _Batch[Key] | None:
         while lane.batches:
@@ -267,8 +268,9 @@ class Coalesced(Generic[Key, Value]):
         lane.lingering.append(wake)
 
         def give_up() -> None:
-            lane.lingering.remove(wake)
-            wake.set_result(False)
+            if not wake.done():
+                lane.lingering.remove(wake)
+                wake.set_result(False)
 
         timer = loop.call_later(LINGER_S, give_up)
         try:
@@ -284,8 +286,12 @@ class Coalesced(Generic[Key, Value]):
 
     async def _serve(self, batch: _Batch[Key], caller: Hashable, read: Read[Key, Value]) -> None:
         self.statement_count += 1
+        start = perf_counter()
         try:
             found = await read(list(batch.waiters), caller)
+            took_s = (perf_counter() - start) / len(batch.waiters)
+            # Whatever else was at work is in it too, so the least counts, and rises slowly.
+            self._key_s = min(took_s, self._key_s + (took_s - self._key_s) / 32)
         except Exception as error:
             if is_lost(error):
                 raise
@@ -302,7 +308,7 @@ class Coalesced(Generic[Key, Value]):
 
 @overload
 def coalesce(
-    read: Rows, *, max_keys: int = ..., workers: int = ..., max_waiting: int = ...
+    read: Rows, *, max_keys: int = ..., max_workers: int = ..., max_waiting: int = ...
 ) -> Coalesced[Any, Any]: ...
 
 
@@ -311,7 +317,7 @@ def coalesce(
     read: Callable[..., Awaitable[Mapping[Key, Value]]],
     *,
     max_keys: int = ...,
-    workers: int = ...,
+    max_workers: int = ...,
     max_waiting: int = ...,
 ) -> Coalesced[Key, Value]: ...
 
@@ -320,7 +326,7 @@ def coalesce(
     read: Callable[..., Awaitable[Mapping[Any, Any]]] | Rows,
     *,
     max_keys: int = MAX_KEYS,
-    workers: int = WORKERS,
+    max_workers: int = MAX_WORKERS,
     max_waiting: int = MAX_WAITING,
 ) -> Coalesced[Any, Any]:
     """Makes a look-up by key out of a function, or of a statement, that reads many keys at once.
@@ -333,8 +339,8 @@ def coalesce(
         read: An async function of a list of keys (and of the caller, if it takes a second
             parameter) that returns the values by key; or a `Rows`.
         max_keys: The most keys in one statement.
-        workers: The most statements on their way at once, per caller; so many connections are
-            taken from the pool at most.
+        max_workers: The most statements on their way at once, per caller; so many connections are
+            taken from the pool at most. As long as one batch holds what waits, it is two.
         max_waiting: The most look-ups that wait; one more raises `OverloadedError`.
     """
     if isinstance(read, Rows):
@@ -343,7 +349,11 @@ def coalesce(
     else:
         opened, missing = partial(_always, _of_two(read)), None
     return Coalesced(
-        opened, max_keys=max_keys, workers=workers, max_waiting=max_waiting, missing=missing
+        opened,
+        max_keys=max_keys,
+        max_workers=max_workers,
+        max_waiting=max_waiting,
+        missing=missing,
     )
 
 

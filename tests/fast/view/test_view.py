@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, EmailStr, Field, field_validator
-from sqlalchemy import event, text
+from sqlalchemy import Integer, any_, cast, event, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker, with_loader_criteria
 
@@ -117,7 +118,9 @@ def test_what_it_gets_is_the_model(url: str) -> None:
 def test_concurrent_answers_are_of_one_statement(url: str) -> None:
     async def read(engine: AsyncEngine) -> tuple[list[int], int]:
         view = View(Feed, User, engine)
-        await view.document(1)
+        # The first ones on a connection are slow, and a batch has no more than is quickly read.
+        for key in (1, 2, 3):
+            await view.document(key)
         by_key = view._written(view._selections.of(None)).by_key
         before = by_key.statement_count
         bodies = await asyncio.gather(*(view.document(key) for key in range(1, USERS + 1)))
@@ -346,6 +349,51 @@ def test_pages_have_each_row_once_and_in_order(url: str, make: Make) -> None:
 
     assert expected == found
     assert {USERS} == set(counts)
+
+
+def test_pages_that_are_asked_for_at_one_moment_are_each_as_alone(url: str) -> None:
+    async def read(engine: AsyncEngine) -> tuple[bool, int]:
+        view = people(engine)
+        asked: list[dict[str, Any]] = [{"limit": limit} for limit in (1, 2, 2)]
+        asked += [
+            {"filters": {"city": f"city {number}"}, "limit": 1, "cursor": cursor}
+            for number in range(4)
+            for cursor in {
+                None,
+                (await view.list(filters={"city": f"city {number}"}, limit=1)).next,
+            }
+        ]
+        # What is read slowly at first is read in smaller batches.
+        for _ in range(5):
+            alone = [await view.list_document(**one) for one in asked]
+            together = await asyncio.gather(*(view.list_document(**one) for one in asked))
+        pages: Any = view._written(view._selections.of(None)).pages
+        before = pages._gathered.statement_count
+        together = await asyncio.gather(*(view.list_document(**one) for one in asked))
+        return alone == together, pages._gathered.statement_count - before
+
+    is_same, statement_count = on_engine(url, read)
+
+    assert is_same
+    # One for each limit, and one each with and without a cursor.
+    assert 4 == statement_count
+
+
+def test_a_filter_may_be_a_list(url: str) -> None:
+    async def read(engine: AsyncEngine) -> list[int]:
+        view = View(
+            UserOut,
+            User,
+            engine,
+            keyset=Keyset(User.id, secret=SECRET),
+            filters={
+                "ids": Filter(list[int], lambda ids: User.id == any_(cast(ids, ARRAY(Integer))))
+            },
+        )
+        page = json.loads(await view.list_document(filters={"ids": ["3", 5]}))
+        return [item["id"] for item in page["items"]]
+
+    assert [3, 5] == on_engine(url, read)
 
 
 @pytest.mark.parametrize("make", MAKES)

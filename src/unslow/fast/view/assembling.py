@@ -15,10 +15,10 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.types import ARRAY, JSON, Enum, Float, Numeric, TypeEngine, Uuid
 
 from ..database import Connection, Row
+from ..statements import Statement, result_processor
 from .document import order_of
 from .keys import key_arguments, matching
 from .needs import Node, Related
-from .statements import Statement, result_processor
 
 Values: TypeAlias = dict[str, Any]
 Convert: TypeAlias = Callable[[Any], Any]

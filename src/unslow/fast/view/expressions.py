@@ -34,8 +34,8 @@ from sqlalchemy.types import (
     Uuid,
 )
 
+from ..statements import result_processor
 from .needs import Leaf, Schema
-from .statements import result_processor
 
 Expression: TypeAlias = ColumnElement[Any]
 
@@ -140,19 +140,20 @@ def _date(_kind: Any, _schema: Schema, column: Expression, _driver: str) -> Expr
 
 def _datetime(kind: Any, _schema: Schema, column: Expression, driver: str) -> Expression:
     if not kind.timezone:
-        written = _with_six_digits(cast(func.to_json(column), Text), 21, "")
+        written = _with_six_digits(column, "timestamp(0)", 20, "")
         return case((_has_python_years(column, "timestamp"), written), else_=MARK_TEXT)
     if driver != "asyncpg":
         raise InexactError("psycopg gives a time in the zone of the session")
-    at_utc = column.op("AT TIME ZONE")(constant("UTC"))
-    written = _with_six_digits(cast(func.to_json(at_utc), Text), 21, "Z")
+    # An interval, for the name of a zone is looked up each time.
+    at_utc = column.op("AT TIME ZONE")(literal_column("interval '0'"))
+    written = _with_six_digits(at_utc, "timestamp(0)", 20, "Z")
     return case((_has_python_years(column, "timestamptz"), written), else_=MARK_TEXT)
 
 
 def _time(kind: Any, _schema: Schema, column: Expression, _driver: str) -> Expression:
     if kind.timezone:
         raise InexactError("PostgreSQL writes the zone of a time in another way")
-    written = _with_six_digits(cast(func.to_json(column), Text), 10, "")
+    written = _with_six_digits(column, "time(0)", 9, "")
     # Python knows no 24:00.
     return case((column == literal_column("time '24:00'"), MARK_TEXT), else_=written)
 
@@ -268,22 +269,27 @@ def _quoted(text: Expression) -> Expression:
     return constant('"').concat(text).concat(constant('"'))
 
 
-def _with_six_digits(written: Expression, whole: int, zone: str) -> Expression:
+def _with_six_digits(moment: Expression, whole: str, length: int, zone: str) -> Expression:
     """A quoted time with no fraction or with six digits of it, as pydantic writes it.
 
+    Of the ways to write one that no setting changes, this is the quickest that was found: 0.3 us
+    where a fraction is missing.
+
     Args:
-        written: As `to_json` writes it: it leaves zeros at the end of a fraction out.
-        whole: The length of one without a fraction, with its quotes.
+        moment: The time, in the zone that it is written in.
+        whole: Its type without a fraction, in SQL.
+        length: That of what `to_json` writes without a fraction, and without the closing quote.
         zone: What stands behind it.
     """
-    length: Expression = literal_column(str(whole))
-    without = func.left(written, literal_column("-1")).concat(constant(f'{zone}"'))
+    # It leaves zeros at the end of a fraction out.
+    written = cast(func.to_json(moment), Text)
+    end = constant(f'{zone}"')
+    rounded: Expression = moment.op("::")(literal_column(whole))
+    without = func.left(written, literal_column(str(length))).concat(end)
     digits = func.rpad(
-        func.left(written, literal_column("-1")), literal_column(str(whole + 6)), constant("0")
+        func.left(written, literal_column("-1")), literal_column(str(length + 7)), constant("0")
     )
-    return case(
-        (func.length(written) == length, without), else_=digits.concat(constant(f'{zone}"'))
-    )
+    return case((rounded == moment, without), else_=digits.concat(end))
 
 
 def _has_python_years(column: Expression, kind: str) -> Expression:
@@ -311,6 +317,9 @@ def _checks(kind: TypeEngine[Any], schema: Schema, column: Expression) -> list[E
         if name.endswith("length") and schema["type"] != "str":
             raise InexactError(f"pydantic checks {name} of it")
         found.append(refused(measured, literal_column(str(limit))))
+    if found and schema["type"] == "float":
+        # For PostgreSQL it is above all numbers; for Python it is within no bound.
+        found.append(cast(column, Text) == constant("NaN"))
     return found
 
 

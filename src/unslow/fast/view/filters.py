@@ -69,6 +69,8 @@ def parameter(name: str) -> str:
 
 def scope_of(values: Mapping[str, Any]) -> str:
     """What binds a cursor to the filters that it was made under."""
+    if not values:
+        return ""
     return json.dumps(sorted((name, str(value)) for name, value in values.items()))
 
 

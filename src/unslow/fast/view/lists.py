@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, select
-from sqlalchemy.types import Integer
+from sqlalchemy import Select, func, literal_column, select, union_all
 
 from ..database import Connection
-from ..keysets import Keyset
+from ..paging.keysets import Keyset
+from ..paging.listings import exact_column
+from ..statements import Statement
 from .assembling import Rows, Values
+from .expressions import constant
 from .filters import Filters, parameter, scope_of
-from .reading import unmarked
-from .selections import Written
-from .statements import Statement
 
-_LIMIT: Final = "page_limit"
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +34,22 @@ class Asked:
     def shape(self) -> tuple[Any, ...]:
         """Pages of one shape have one text."""
         after = None if self.after is None else tuple(one is None for one in self.after)
-        return (tuple(sorted(self.filters)), after)
+        return (tuple(sorted(self.filters)), after, self.limit)
 
     @property
     def named(self) -> dict[str, Any]:
-        """The arguments; one row more than the page says whether there is another page."""
-        found = {parameter(name): value for name, value in self.filters.items()}
-        found |= {f"keyset_{place}": value for place, value in enumerate(self.after or ())}
-        return {**found, _LIMIT: self.limit + 1}
+        """The arguments of its statement; a null of the keyset stands in the text."""
+        found = {parameter(name): self.filters[name] for name in sorted(self.filters)}
+        after = enumerate(self.after or ())
+        return found | {f"keyset_{place}": value for place, value in after if value is not None}
+
+    @property
+    def read_count(self) -> Any:
+        """One row more than the page, which says whether there is another page.
+
+        It stands in the text, so that a plan for all arguments knows it.
+        """
+        return literal_column(str(self.limit + 1))
 
 
 class Pages:
@@ -53,7 +60,9 @@ class Pages:
         self.filters = filters
         self._entity = entity
         self._where = tuple(where)
-        self._orders: list[Any] = [order.column for order in keyset.orders]
+        self._keys = [
+            exact_column(order).label(f"key_{place}") for place, order in enumerate(keyset.orders)
+        ]
         self._kept: dict[Any, Statement] = {}
 
     def asked(self, filters: Mapping[str, Any], cursor: str | None, limit: int | None) -> Asked:
@@ -67,16 +76,48 @@ class Pages:
         after = None if cursor is None else self.keyset.values(cursor, scope)
         return Asked(values, after, self.keyset.limit(limit), scope)
 
+    def asked_for(self, shape: tuple[Any, ...], named: Mapping[str, Any]) -> Asked:
+        """A page of a shape, of the arguments of its statement."""
+        names, after, limit = shape
+        values = None
+        if after is not None:
+            values = tuple(
+                None if is_null else named[f"keyset_{place}"] for place, is_null in enumerate(after)
+            )
+        return Asked({name: named[parameter(name)] for name in names}, values, limit, "")
+
     def selected(self, asked: Asked, *columns: Any) -> Select[Any]:
         """The rows of a page: the columns, then those of the keyset."""
-        found = select(*columns, *self._orders).where(*self._conditions(asked))
-        return found.order_by(*self.keyset.order_by()).limit(bindparam(_LIMIT, 0, Integer))
+        after = [] if asked.after is None else [self.keyset.after(asked.after)]
+        return self._ordered(asked, columns, after)
+
+    def _ordered(self, asked: Asked, columns: Sequence[Any], after: Sequence[Any]) -> Select[Any]:
+        found = select(*columns, *self._keys).where(*self._conditions(asked), *after)
+        return found.order_by(*self.keyset.order_by()).limit(asked.read_count)
 
     def _conditions(self, asked: Asked) -> list[Any]:
-        conditions = [*self._where, *self.filters.conditions(tuple(sorted(asked.filters)))]
-        if asked.after is not None:
-            conditions.append(self.keyset.after(asked.after))
-        return conditions
+        return [*self._where, *self.filters.conditions(tuple(sorted(asked.filters)))]
+
+    def joined(self, asked: Asked, document: Any) -> Select[Any]:
+        """One row: the items of a page, how many were read, and the keyset of the page's last."""
+        ranges = [] if asked.after is None else self.keyset.ranges(asked.after)
+        parts = [self._ordered(asked, [document.label("document")], [one]) for one in ranges]
+        # Each is a range of an index, and all its rows come before those of the next.
+        if len(parts) > 1:
+            page: Any = union_all(*(select(one.subquery()) for one in parts))
+            page = page.limit(asked.read_count).subquery()
+        else:
+            parts = parts or [self._ordered(asked, [document.label("document")], [])]
+            page = parts[0].subquery()
+        place = func.row_number().over().label("place")
+        rows = select(*page.c, place).subquery()
+        last: Any = literal_column(str(asked.limit))
+        items = func.string_agg(rows.c.document, constant(",")).filter(rows.c.place <= last)
+        keys = [
+            func.array_agg(rows.c[key.name]).filter(rows.c.place == last)[literal_column("1")]
+            for key in self._keys
+        ]
+        return select(func.coalesce(items, constant("")), func.count(), *keys)
 
     def next(self, asked: Asked, rows: Sequence[Any], first: int) -> str | None:
         """The cursor of the next page, if there is one.
@@ -90,35 +131,18 @@ class Pages:
             return None
         return self.keyset.cursor(tuple(rows[asked.limit - 1][first:]), asked.scope)
 
-    def _statement(
-        self, kept: dict[Any, Statement], key: Any, make: Callable[[], Select[Any]]
-    ) -> Statement:
-        found = kept.get(key)
+    def _statement(self, key: Any, make: Callable[[], Select[Any]]) -> Statement:
+        found = self._kept.get(key)
         if found is None:
-            found = kept[key] = Statement(make())
+            found = self._kept[key] = Statement(make())
         return found
-
-    async def documents(
-        self, connection: Connection, asked: Asked, written: Written
-    ) -> tuple[list[bytes] | None, str | None]:
-        """The items as JSON, and the next cursor; no items where one can only be made by Python."""
-        statement = self._statement(
-            written.pages, asked.shape, lambda: self.selected(asked, written.document)
-        )
-        rows = await connection.fetch(statement.text, statement.arguments(**asked.named))
-        found = [unmarked(row[0]) for row in rows[: asked.limit]]
-        if any(one is None for one in found):
-            return None, None
-        return [one for one in found if one is not None], self.next(asked, rows, 1)
 
     async def values(
         self, connection: Connection, asked: Asked, rows: Rows
     ) -> tuple[list[Values], str | None]:
         """The values of the items, and the next cursor."""
         columns = rows.columns(self._entity)
-        statement = self._statement(
-            self._kept, ("rows", asked.shape), lambda: self.selected(asked, *columns)
-        )
+        statement = self._statement(("rows", asked.shape), lambda: self.selected(asked, *columns))
         found = await connection.fetch(statement.text, statement.arguments(**asked.named))
         cut = [row[: len(columns)] for row in found[: asked.limit]]
         return await rows.values(connection, cut), self.next(asked, found, len(columns))
@@ -131,22 +155,22 @@ class Pages:
     async def count(self, connection: Connection, asked: Asked) -> int:
         """How many items the whole list has."""
         whole = replace(asked, after=None)
-        statement = self._statement(self._kept, ("count", whole.shape), lambda: self.counted(whole))
+        statement = self._statement(("count", whole.shape), lambda: self.counted(whole))
         rows = await connection.fetch(statement.text, statement.arguments(**whole.named))
         return int(rows[0][0])
 
     async def estimate(self, connection: Connection, asked: Asked) -> int:
         """How many items PostgreSQL's planner expects the whole list to have."""
         whole = replace(asked, after=None)
-        rows = select(*self._orders).where(*self._conditions(whole))
-        statement = self._statement(self._kept, ("all", whole.shape), lambda: rows)
+        rows = select(*self._keys).where(*self._conditions(whole))
+        statement = self._statement(("all", whole.shape), lambda: rows)
         text = f"EXPLAIN (FORMAT JSON) {statement.text}"
         ((plan,),) = await connection.fetch(text, statement.arguments(**whole.named))
         found = json.loads(plan) if isinstance(plan, str) else plan
         return int(found[0]["Plan"]["Plan Rows"])
 
 
-def page_document(items: Sequence[bytes], following: str | None, total: int | None) -> bytes:
-    """The JSON of a `Page` whose items are JSON already."""
-    said = json.dumps({"next": following, "total": total}, separators=(",", ":"))
-    return b'{"items":[' + b",".join(items) + b"]," + said[1:].encode()
+def page_document(items: bytes, following: str | None, total: int | None) -> bytes:
+    """The JSON of a `Page` whose items are JSON already, with commas between them."""
+    said = _ENCODE({"next": following, "total": total})
+    return b'{"items":[' + items + b"]," + said[1:].encode()

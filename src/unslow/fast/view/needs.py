@@ -35,6 +35,7 @@ from sqlalchemy.types import (
 )
 
 from ..errors import DefinitionError
+from ..sessions import is_of_the_app
 
 Schema: TypeAlias = Mapping[str, Any]
 """A part of what `Model.__pydantic_core_schema__` is."""
@@ -409,10 +410,3 @@ def _reasons_of_mapper(model: type[BaseModel], mapper: Mapper[Any]) -> Iterator[
     for event in ("load", "refresh"):
         if any(is_of_the_app(one) for one in getattr(mapper.class_manager.dispatch, event)):
             yield Reason(name, f"the app changes each {entity} when it is loaded", only_orm=True)
-
-
-def is_of_the_app(listener: Any) -> bool:
-    """Whether a listener is the app's: unslow's own recorder only looks on."""
-    while hasattr(listener, "func"):
-        listener = listener.func
-    return not str(getattr(listener, "__module__", "")).startswith("unslow.")

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from ..database import Database
 from ..errors import DefinitionError
+from ..sessions import Hooks, SessionHooks
 from .keys import key_arguments, matching
 from .lists import Asked, Pages
 from .loading import loader_options
 from .needs import Node
-from .sessions import Hooks, SessionHooks
 
 Model = TypeVar("Model", bound=BaseModel)
 

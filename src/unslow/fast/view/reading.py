@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from ..database import Database
-from ..gathering import MAX_KEYS, MAX_WAITING, WORKERS, Coalesced, Read
+from ..gathering import Coalesced, Read
+from ..statements import Statement
 from .assembling import Rows, Values
 from .expressions import MARK
 from .keys import key_arguments, matching
 from .needs import Node
-from .statements import Statement
 
 
 class DocumentsByKey:
@@ -73,13 +73,7 @@ class RowsByKey:
 
 def gathered(source: DocumentsByKey | RowsByKey, missing: Any) -> Coalesced[Any, Any]:
     """Concurrent look-ups together."""
-    return Coalesced(
-        source.opened,
-        max_keys=MAX_KEYS,
-        workers=WORKERS,
-        max_waiting=MAX_WAITING,
-        missing=missing,
-    )
+    return Coalesced(source.opened, missing=missing)
 
 
 def unmarked(text: str | None) -> bytes | None:

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Table
 
 from ..database import Database
+from ..statements import DIALECT
 from .needs import Node
-from .statements import DIALECT
 
 _SECURED = """
 SELECT name FROM unnest($1::text[]) AS name

@@ -8,10 +8,11 @@ from typing import Any, Final
 from ..database import Database
 from ..gathering import Coalesced
 from .document import Documents
+from .gathered_pages import GatheredPages
+from .lists import Pages
 from .needs import Node
 from .reading import DocumentsByKey, gathered
 from .selection import included, pruned, tree_of
-from .statements import Statement
 
 _MOST: Final = 64
 """So many texts of clients are kept with their statements; they may ask for any."""
@@ -20,19 +21,24 @@ _MOST: Final = 64
 class Selection:
     """Some fields, and the statements whose JSON has only those."""
 
-    def __init__(self, node: Node, include: Any, where: Sequence[Any], missing: Any) -> None:
+    def __init__(
+        self, node: Node, include: Any, where: Sequence[Any], missing: Any, pages: Pages | None
+    ) -> None:
         self._node = node
         self.include = include
         """For pydantic's `dump_json`."""
         self._where = where
         self._missing = missing
+        self._pages = pages
         self._written: dict[str, Written] = {}
 
     def written(self, database: Database, documents: Documents) -> Written:
         """The statements for a driver."""
         found = self._written.get(documents.driver)
         if found is None:
-            found = Written(database, self._node, documents, self._where, self._missing)
+            found = Written(
+                database, self._node, documents, self._where, self._missing, self._pages
+            )
             self._written[documents.driver] = found
         return found
 
@@ -47,23 +53,24 @@ class Written:
         documents: Documents,
         where: Sequence[Any],
         missing: Any,
+        pages: Pages | None,
     ) -> None:
         self.document = documents.document(node, node.mapper.class_)
-        self.pages: dict[Any, Statement] = {}
-        """The statements for pages of them, by their shape."""
         by_key = DocumentsByKey(database, node, self.document, where)
         self.text = by_key.statement.text
         self.by_key: Coalesced[Any, Any] = gathered(by_key, missing)
+        self.pages = None if pages is None else GatheredPages(database, pages, self.document)
 
 
 class Selections:
     """All that was asked for lately."""
 
-    def __init__(self, node: Node, where: Sequence[Any], missing: Any) -> None:
+    def __init__(self, node: Node, where: Sequence[Any], missing: Any, pages: Pages | None) -> None:
         self._node = node
         self._where = where
         self._missing = missing
-        self._whole = Selection(node, None, where, missing)
+        self._pages = pages
+        self._whole = Selection(node, None, where, missing, pages)
         self._found: dict[str, Selection] = {}
 
     def of(self, fields: str | None) -> Selection:
@@ -78,7 +85,8 @@ class Selections:
         if found is None:
             tree = tree_of(fields, self._node)
             include: Mapping[str, Any] = included(self._node, tree)
-            found = Selection(pruned(self._node, tree), include, self._where, self._missing)
+            node = pruned(self._node, tree)
+            found = Selection(node, include, self._where, self._missing, self._pages)
             if len(self._found) >= _MOST:
                 del self._found[next(iter(self._found))]
             self._found[fields] = found

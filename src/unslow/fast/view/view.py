@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from ..database import Source, database
 from ..errors import DefinitionError
 from ..front import PARAMETER
-from ..keysets import Keyset
-from ..pages import Page, Total
+from ..paging.keysets import Keyset
+from ..paging.pages import Page, Total
+from ..sessions import Hooks
+from ..statements import DIALECT
 from .assembling import Rows
 from .choice import Choice, Make, checked_limits, choose
 from .document import Documents
@@ -31,8 +33,6 @@ from .reading import RowsByKey, gathered
 from .responses import responded
 from .row_security import secured_tables
 from .selections import Selection, Selections, Written
-from .sessions import Hooks
-from .statements import DIALECT
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -100,11 +100,11 @@ class View(Generic[Model]):
             self.node, self._adapter, self._database, session, self._hooks, self._where
         )
         self._documents: dict[str, Documents] = {}
-        self._selections = Selections(self.node, self._where, _MISSING)
         self.filters = Filters(filters or {})
         self._pages = None
         if keyset is not None:
             self._pages = Pages(entity, keyset, self.filters, self._where)
+        self._selections = Selections(self.node, self._where, _MISSING, self._pages)
         self._secured: Sequence[str] | None = None
 
     async def get(self, key: Any, *, session: AsyncSession | None = None) -> Model | None:
@@ -211,16 +211,15 @@ class View(Generic[Model]):
         pages = self._need_pages()
         if session is None and await self._make() == "json":
             asked = pages.asked(filters or {}, cursor, limit)
-            written = self._written(selection)
-            async with self._database.connect() as connection:
-                items, following = await pages.documents(connection, asked, written)
+            written = self._written(selection).pages
+            items, following = (None, None) if written is None else await written.read(asked)
             if items is not None:
                 return page_document(items, following, await self._count(asked, total, None))
         page = await self.list(
             filters=filters, cursor=cursor, limit=limit, total=total, session=session
         )
-        dumped = [self._dumped(item, selection) for item in page.items]
-        return page_document(dumped, page.next, page.total)
+        items = b",".join(self._dumped(item, selection) for item in page.items)
+        return page_document(items, page.next, page.total)
 
     async def respond_list(
         self,

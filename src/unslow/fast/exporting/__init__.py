@@ -1,0 +1,1 @@
+"""Long answers, streamed in constant memory."""

@@ -1,0 +1,1 @@
+"""Events of many requests, committed together."""

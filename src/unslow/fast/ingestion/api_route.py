@@ -1,0 +1,88 @@
+"""The route of an ingest in FastAPI: bare where nothing else is asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import Body
+from fastapi.routing import APIRoute
+
+from .batches import Added
+from .receiver import Receiver
+from .request_bodies import Receive, Scope, Send, limited
+
+_REFUSALS: Final = {
+    409: "It conflicts with what is stored",
+    413: "The body is too long",
+    503: "The database cannot take it now: send it again after `Retry-After` seconds",
+}
+
+
+def endpoint(receiver: Receiver) -> Any:
+    """The same as a function for FastAPI, which validates the body itself."""
+
+    async def add(event: Any) -> Any:
+        return await receiver.add(event)
+
+    body_type: Any = receiver.body_type
+    add.__annotations__ = {"event": Annotated[body_type, Body()]}
+    add.receiver = receiver  # type: ignore[attr-defined]
+    return add
+
+
+class IngestRoute(APIRoute):
+    """The route of an `endpoint`."""
+
+    _app: Any = None
+    _is_in_app: bool = False
+    """Whether it is in the list of that app, where all dependencies have been added to its own."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request that has matched."""
+        receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]
+        if scope["method"] == "POST" and self._is_bare(scope):
+            await receiver(scope, receive, send)
+        else:
+            await super().handle(scope, limited(receive, receiver.max_body_bytes), send)
+
+    def _is_bare(self, scope: Scope) -> bool:
+        """Whether no dependency is to be solved, of its own, of the app, or of a router."""
+        if self.dependencies:
+            return False
+        app = scope.get("app")
+        if app is not self._app:
+            self._app = app
+            self._is_in_app = any(one is self for one in getattr(app, "routes", ()))
+        if self._is_in_app:
+            return True
+        # FastAPI keeps in the scope what the router adds that it came with; where that is not
+        # found, it may be anything.
+        context = scope.get("fastapi", {}).get("effective_route_context")
+        is_of_this = getattr(context, "original_route", None) is self
+        return is_of_this and not getattr(context, "dependencies", True)
+
+
+def add_api_route(
+    router: Any,
+    path: str,
+    receiver: Receiver,
+    dependencies: Sequence[Any],
+    options: dict[str, Any],
+) -> None:
+    """Adds the route to a router of FastAPI, whose own dependencies are added to it."""
+    kind: Any = list[Added] if receiver.many else Added
+    described = {code: {"description": why} for code, why in _REFUSALS.items()}
+    options["responses"] = {**described, **options.get("responses", {})}
+    options.setdefault("name", f"add_{receiver.model_name.lower()}")
+    options.setdefault("description", "Answers once it is stored and committed.")
+    router.add_api_route(
+        path,
+        endpoint(receiver),
+        methods=["POST"],
+        status_code=receiver.status_code,
+        response_model=kind,
+        dependencies=list(dependencies),
+        route_class_override=IngestRoute,
+        **options,
+    )

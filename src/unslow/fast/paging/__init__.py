@@ -1,0 +1,1 @@
+"""Keyset pagination: cursors, their order, and pages."""

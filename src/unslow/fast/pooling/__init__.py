@@ -1,0 +1,1 @@
+"""The pool of an app, its sums, and how it is."""
