@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Router
 
 from tests.fast.doors import opened_source, run
+from unslow.fast import bare
 from unslow.fast.errors import (
     DefinitionError,
     FastError,
@@ -373,6 +374,26 @@ def test_fastapis_work_per_request_is_left_out_where_it_may_be(
     assert [201, 201] == run(check())
     # Put there by what FastAPI runs around an endpoint.
     assert [is_bare] * 2 == ["fastapi_inner_astack" not in scope for scope in scopes]
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_bare"),
+    [("fastapi", True), ("fastapi-router", False), ("fastapi-dependency", False)],
+)
+def test_it_is_answered_in_front_of_the_app_where_nothing_else_is_asked(
+    url: str, kind: str, is_bare: bool
+) -> None:
+    async def check() -> list[int]:
+        async with opened(url) as events:
+            app = app_of(kind, events)
+            if not is_bare:
+                with pytest.raises(DefinitionError, match="no route that could be answered bare"):
+                    bare(app)
+                return [201, 422]
+            bodies = [event(), b"{}"]
+            return [(await posted(bare(app), body)).status_code for body in bodies]
+
+    assert [201, 422] == run(check())
 
 
 @pytest.mark.parametrize("many", [False, True])

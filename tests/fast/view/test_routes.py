@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.fast.doors import run
 from tests.fast.view.blog import Feed, Seat, SeatOut, User, UserOut, fill, opened_engine
-from unslow.fast import Keyset, View, bare
+from unslow.fast import Keyset, View, bare, pool
 from unslow.fast.errors import DefinitionError
 
 KEYSET = Keyset(User.id, secret="not a secret, 16 bytes", default_limit=2, max_limit=5)
@@ -292,3 +292,23 @@ def test_a_response_can_be_made_in_an_endpoint_of_ones_own(url: str) -> None:
         for path in ("/users/1", "/users/99", "/users?limit=1", "/users?limit=100")
     ]
     assert 1 == json.loads(json.dumps(got(url, build, "/users?limit=1")[1]))["items"][0]["id"]
+
+
+@both
+def test_where_no_connection_is_free_in_time_the_client_is_told_to_come_back(
+    url: str, build: Build
+) -> None:
+    async def case() -> tuple[int, str | None, str]:
+        async with pool(url, workers=1, max_size=1, reserve=0, acquire_timeout_s=0.05) as opened:
+            source: Any = opened
+            transport = httpx.ASGITransport(build(FastAPI(), source))
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                await client.get("/users/1")
+                async with opened.connect(5.0):
+                    answer = await client.get("/users/2")
+            return answer.status_code, answer.headers.get("retry-after"), answer.text
+
+    status, retry_after, said = run(case())
+
+    assert (503, "1") == (status, retry_after)
+    assert "cannot be reached in time" in said

@@ -38,6 +38,27 @@ class IngestRoute(APIRoute):
     _is_in_app: bool = False
     """Whether it is in the list of that app, where all dependencies have been added to its own."""
 
+    bare_method = "POST"
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it has no dependencies; those of the app are its own by then."""
+        return not self.dependencies
+
+    def accepts(self, values: Sequence[str]) -> bool:
+        """It reads nothing of its path."""
+        del values
+        return True
+
+    async def answer_bare(
+        self, values: Sequence[str], scope: Scope, receive: Receive, send: Send
+    ) -> bool:
+        """Stores the event, in front of the app (`unslow.fast.bare`)."""
+        del values
+        receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]
+        await receiver(scope, receive, send)
+        return True
+
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that has matched."""
         receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from ..errors import DefinitionError
 from ..front import PARAMETER, Receive, Scope, Send
-from .responses import answered
+from .responses import answered, responded
 
 Document: TypeAlias = Callable[..., Awaitable[bytes | None]]
 
@@ -28,33 +28,39 @@ _BITS: Final = ((SmallInteger, 16), (BigInteger, 64))
 """Of the integers that are not of 32."""
 _MOST_DIGITS: Final = 30
 """Of a number that Python reads at once; of a longer one pydantic says what it is."""
-_JSON: Final = (b"content-type", b"application/json")
 _FIELDS: Final = Annotated[
     str | None, Query(description="The fields wanted, such as id,posts.title; all if not given.")
 ]
 
 
 class Endpoint:
-    """What a `ViewRoute` calls: FastAPI sees its parameters in the signature."""
+    """What a `ViewRoute` answers with."""
 
     def __init__(self, document: Document, parameters: Mapping[str, Any], name: str) -> None:
         self.document = document
-        self.__name__ = name
-        self.__signature__ = inspect.Signature(
+        self._parameters = parameters
+        self._name = name
+
+    def function(self) -> Any:
+        """The same for FastAPI, which looks at its signature."""
+
+        async def read(**values: Any) -> Response:
+            return await responded(self.document(**self.arguments(values)))
+
+        read.__name__ = self._name
+        read.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
             [
                 inspect.Parameter(
                     parameter,
                     inspect.Parameter.KEYWORD_ONLY,
                     annotation=kind,
-                    default=inspect.Parameter.empty if kind_is_needed(kind) else None,
+                    default=inspect.Parameter.empty if isinstance(kind, type) else None,
                 )
-                for parameter, kind in parameters.items()
+                for parameter, kind in self._parameters.items()
             ]
         )
-
-    async def __call__(self, **values: Any) -> Response:
-        status, body = await answered(self.document(**self.arguments(values)))
-        return Response(body, status, media_type="application/json")
+        read.answers = self  # type: ignore[attr-defined]
+        return read
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of the document, of what FastAPI has validated."""
@@ -67,11 +73,6 @@ class Endpoint:
             ValueError: FastAPI would refuse one, and says best what is wrong with it.
         """
         raise NotImplementedError
-
-
-def kind_is_needed(kind: Any) -> bool:
-    """Whether a parameter has no default: that of the path."""
-    return isinstance(kind, type)
 
 
 class ByKey(Endpoint):
@@ -148,8 +149,8 @@ class ViewRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        self._answers: Endpoint = endpoint
-        self.is_bare = isinstance(endpoint, Endpoint) and not self.dependencies
+        self._answers: Endpoint = endpoint.answers
+        self.is_bare = not self.dependencies
         self.bare_method = "GET"
 
     def accepts(self, values: Sequence[str]) -> bool:
@@ -169,8 +170,8 @@ class ViewRoute(APIRoute):
             arguments = self._answers.parsed(values, scope["query_string"])
         except ValueError:
             return False
-        status, body = await answered(self._answers.document(**arguments))
-        headers = [(b"content-length", b"%d" % len(body)), _JSON]
+        status, body, headers = await answered(self._answers.document(**arguments))
+        headers = [(b"content-length", b"%d" % len(body)), *headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return True
@@ -242,4 +243,4 @@ def add_route(
     said = {status: {"description": description} for status, description in responses.items()}
     options["responses"] = {**said, **options.get("responses", {})}
     router: Any = getattr(app, "router", app)
-    router.add_api_route(path, endpoint, route_class_override=ViewRoute, **options)
+    router.add_api_route(path, endpoint.function(), route_class_override=ViewRoute, **options)
