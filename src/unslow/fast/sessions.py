@@ -80,6 +80,7 @@ class Hooks:
         """The first one, if there is one."""
         if engine is not None and (hook := engine_hook(engine)) is not None:
             return hook
+        # Looked at before each answer.
         for one in self._sessions():
             if (hook := one.found()) is not None:
                 return hook

@@ -15,7 +15,18 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import AnyUrl, BaseModel, ConfigDict, EmailStr, Field, SecretStr, create_model
+from pydantic import (
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    NaiveDatetime,
+    PastDate,
+    SecretStr,
+    create_model,
+)
 
 from tests.fast.doors import opened_source, run
 from unslow.fast.errors import DefinitionError
@@ -184,6 +195,9 @@ def test_every_value_is_stored_as_it_is(door: str, table_url: str, events: list[
         (Colour | None, "text", Colour.RED, "red"),
         (Rank, "int", Rank.HIGH, "2"),
         (datetime, "text", datetime(2020, 1, 2, tzinfo=UTC), "2020-01-02T00:00:00Z"),
+        (AwareDatetime, "text", datetime(2020, 1, 2, tzinfo=UTC), "2020-01-02T00:00:00Z"),
+        (NaiveDatetime, "timestamp", datetime(2020, 1, 2), "2020-01-02 00:00:00"),  # noqa: DTZ001  # that it has none is the case
+        (PastDate, "date", date(2020, 1, 2), "2020-01-02"),
         (str, "inet", "10.0.0.1", "10.0.0.1/32"),
     ],
 )

@@ -39,7 +39,17 @@ from typing import (
 )
 from uuid import UUID
 
-from pydantic import AnyUrl, BaseModel, EmailStr
+from pydantic import (
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    EmailStr,
+    FutureDate,
+    FutureDatetime,
+    NaiveDatetime,
+    PastDate,
+    PastDatetime,
+)
 
 from ..errors import DefinitionError
 
@@ -50,8 +60,8 @@ _KINDS: Final[tuple[tuple[str, tuple[type, ...]], ...]] = (
     ("enum", (Enum,)),
     ("plain", (str, int, Decimal, UUID, EmailStr)),
     ("float", (float,)),
-    ("datetime", (datetime,)),
-    ("date", (date,)),
+    ("datetime", (datetime, AwareDatetime, NaiveDatetime, PastDatetime, FutureDatetime)),
+    ("date", (date, PastDate, FutureDate)),
     ("time", (time,)),
     ("timedelta", (timedelta,)),
     ("bytes", (bytes,)),

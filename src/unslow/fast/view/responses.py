@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 
-_NOT_FOUND: Final = b'{"detail":"Not Found"}'
-_HEADERS: Final[Headers] = [(b"content-type", b"application/json")]
+NOT_FOUND: Final = b'{"detail":"Not Found"}'
+HEADERS: Final[Headers] = [(b"content-type", b"application/json")]
 
 
 async def answered(document: Awaitable[bytes | None]) -> tuple[int, bytes, Headers]:
@@ -26,13 +26,20 @@ async def answered(document: Awaitable[bytes | None]) -> tuple[int, bytes, Heade
     """
     try:
         body = await document
-    except BadRequestError as error:
-        return 400, _detail(str(error)), _HEADERS
-    except OverloadedError as error:
+    except (BadRequestError, OverloadedError, PoolTimeoutError) as error:
+        return refusal(error)
+    return (404, NOT_FOUND, HEADERS) if body is None else (200, body, HEADERS)
+
+
+def refusal(
+    error: BadRequestError | OverloadedError | PoolTimeoutError,
+) -> tuple[int, bytes, Headers]:
+    """What is answered where there is no document for this reason."""
+    if isinstance(error, BadRequestError):
+        return 400, _detail(str(error)), HEADERS
+    if isinstance(error, OverloadedError):
         return 503, _detail("Too many requests are waiting"), _later(error.retry_after_s)
-    except PoolTimeoutError:
-        return 503, _detail("The database cannot be reached in time"), _later(1.0)
-    return (404, _NOT_FOUND, _HEADERS) if body is None else (200, body, _HEADERS)
+    return 503, _detail("The database cannot be reached in time"), _later(1.0)
 
 
 def _detail(text: str) -> bytes:
@@ -40,7 +47,7 @@ def _detail(text: str) -> bytes:
 
 
 def _later(after_s: float) -> Headers:
-    return [*_HEADERS, (b"retry-after", b"%d" % math.ceil(after_s))]
+    return [*HEADERS, (b"retry-after", b"%d" % math.ceil(after_s))]
 
 
 async def responded(document: Awaitable[bytes | None]) -> Response:

@@ -18,9 +18,9 @@ from pydantic import TypeAdapter
 from sqlalchemy.types import BigInteger, Integer, SmallInteger
 from starlette.responses import Response
 
-from ..errors import DefinitionError
+from ..errors import BadRequestError, DefinitionError, OverloadedError, PoolTimeoutError
 from ..front import PARAMETER, Receive, Scope, Send
-from .responses import answered, responded
+from .responses import HEADERS, NOT_FOUND, refusal, responded
 
 Document: TypeAlias = Callable[..., Awaitable[bytes | None]]
 
@@ -170,7 +170,14 @@ class ViewRoute(APIRoute):
             arguments = self._answers.parsed(values, scope["query_string"])
         except ValueError:
             return False
-        status, body, headers = await answered(self._answers.document(**arguments))
+        # Written out, for each await of another coroutine counts here.
+        try:
+            document = await self._answers.document(**arguments)
+        except (BadRequestError, OverloadedError, PoolTimeoutError) as error:
+            status, body, headers = refusal(error)
+        else:
+            status, body = (200, document) if document is not None else (404, NOT_FOUND)
+            headers = HEADERS
         headers = [(b"content-length", b"%d" % len(body)), *headers]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -133,7 +133,8 @@ class View(Generic[Model]):
             BadRequestError: A field is not in the model.
         """
         selection = self._selections.of(fields)
-        if session is None and await self._make() == "json":
+        make = await self._make() if self._secured is None else self._make_now()
+        if session is None and make == "json":
             found = await self._written(selection).by_key(key)
             if found is _MISSING:
                 return None
@@ -387,13 +388,16 @@ class View(Generic[Model]):
 
     async def _make(self) -> Make:
         """How this answer is to be made: the app may have put in a hook since the last one."""
-        driver = self._database.driver
-        choice = self._choices.get(driver) or self._chosen(driver)
-        if choice.make == "orm" or self._hooks.found(self._engine()) is not None:
-            return "orm"
         if self._secured is None:
             self._secured = await secured_tables(self._database, self.node)
-        return "orm" if self._secured else choice.make
+        return self._make_now()
+
+    def _make_now(self) -> Make:
+        driver = self._database.driver
+        choice = self._choices.get(driver) or self._chosen(driver)
+        if choice.make == "orm" or self._secured or self._hooks.found(self._engine()) is not None:
+            return "orm"
+        return choice.make
 
     def _need_pages(self) -> Pages:
         if self._pages is None:
