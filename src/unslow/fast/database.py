@@ -71,18 +71,6 @@ class Connection(Protocol):
                 `COPY_QUOTE`.
         """
 
-    async def copy_in(
-        self, table: str, columns: Sequence[str], rows: Sequence[Row], schema: str | None = None
-    ) -> None:
-        """Writes rows through COPY.
-
-        Args:
-            table: The name of the table, not quoted.
-            columns: The names of its columns, not quoted.
-            rows: The values, in the order of the columns.
-            schema: The schema of the table, not quoted; the first in the search path if not given.
-        """
-
 
 class Database(Protocol):
     """The user's pool, whatever it is."""
@@ -177,10 +165,6 @@ def _too_late(timeout_s: float | None, error: BaseException) -> PoolTimeoutError
     )
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 # What COPY puts around a value and between two where they are to come as they are: no JSON and no
 # text that a client could read has these raw (RFC 8259, section 7).
 COPY_QUOTE: Final = "\x01"
@@ -248,13 +232,6 @@ class AsyncpgConnection:
             query, output=write, format="csv", encoding="UTF8", timeout=_NO_LIMIT_S, **form
         )
 
-    async def copy_in(
-        self, table: str, columns: Sequence[str], rows: Sequence[Row], schema: str | None = None
-    ) -> None:
-        await self.raw.copy_records_to_table(
-            table, schema_name=schema, columns=columns, records=rows
-        )
-
 
 class PsycopgConnection:
     """A connection of psycopg 3, in autocommit."""
@@ -316,18 +293,6 @@ class PsycopgConnection:
         ):
             async for piece in copy:
                 await write(bytes(piece))
-
-    async def copy_in(
-        self, table: str, columns: Sequence[str], rows: Sequence[Row], schema: str | None = None
-    ) -> None:
-        into = _quoted(table) if schema is None else f"{_quoted(schema)}.{_quoted(table)}"
-        names = ", ".join(_quoted(column) for column in columns)
-        async with (
-            self._cursor(self.raw) as cursor,
-            cursor.copy(f"COPY {into} ({names}) FROM STDIN") as copy,
-        ):
-            for row in rows:
-                await copy.write_row(row)
 
 
 @asynccontextmanager
