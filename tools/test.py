@@ -30,8 +30,14 @@ _ALONE: Final = (
 )
 """Hold what is measured to fractions of a millisecond, or send requests at times that they keep to:
 nothing else may be at work meanwhile."""
-_OF_PROCESSES: Final = ("tests/cli", "tests/demo", "tests/test_pytest_plugin.py")
-"""Start commands and wait for them; about half of the time of all others."""
+_FIRST_HALF: Final = (
+    "tests/cli",
+    "tests/demo",
+    "tests/examples",
+    "tests/fast",
+    "tests/test_pytest_plugin.py",
+)
+"""What starts commands and waits for them, and the blocks: half of the time of all."""
 
 
 def _without(*paths: str) -> Command:
@@ -45,8 +51,8 @@ STEPS: Final[dict[str, tuple[Command, ...]]] = {
     "arrows": (("lint-imports", "--no-logo"),),
     "alone": ((*_PYTEST, *_ALONE),),
     "tests": (
-        (*_PYTEST, *_OF_PROCESSES, *_without(*_ALONE)),
-        (*_PYTEST, "tests", *_without(*_ALONE, *_OF_PROCESSES)),
+        (*_PYTEST, *_FIRST_HALF, *_without(*_ALONE)),
+        (*_PYTEST, "tests", *_without(*_ALONE, *_FIRST_HALF)),
     ),
 }
 """By name the commands that run side by side."""

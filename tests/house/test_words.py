@@ -12,7 +12,7 @@ import pytest
 from tools import ROOT
 
 KINDS = {".cfg", ".html", ".ini", ".js", ".md", ".py", ".sh", ".sql", ".toml", ".txt", ".yml"}
-FOLDERS = ("src", "tests", "tools", "bench", "docs", ".ci")
+FOLDERS = ("src", "tests", "tools", "bench", "docs", "examples", ".ci")
 # Spelt in halves, so that this file does not find itself.
 MARKS = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
 
@@ -42,7 +42,7 @@ def test_no_mark_of_unfinished_work_is_left_in_the_tree() -> None:
 def test_no_module_has_a_name_that_says_nothing(name: str) -> None:
     parts = {
         part.removesuffix(".py")
-        for folder in ("src", "tests", "tools", "bench")
+        for folder in ("src", "tests", "tools", "bench", "examples")
         for path in (ROOT / folder).rglob("*.py")
         for part in path.relative_to(ROOT).parts
     }

@@ -1,0 +1,1 @@
+"""Small complete applications, made to be copied from."""
