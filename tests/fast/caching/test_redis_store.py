@@ -525,6 +525,26 @@ async def python_process(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.communicate()
 
 
+def test_who_is_cancelled_while_it_takes_the_lock_leaves_none(url: str) -> None:
+    async def case() -> None:
+        async with RedisStore(url) as store:
+            # With a connection open, it is a matter of a few turns of the loop.
+            await store.begin("first", (), 60.0)
+            for turns in range(40):
+                task = asyncio.create_task(store.begin(f"key {turns}", (), 60.0))
+                for _ in range(turns % 20):
+                    await asyncio.sleep(0)
+                if task.done():
+                    await store.abandon(task.result())
+                task.cancel()
+                await asyncio.wait([task])
+
+    run(case())
+
+    with redis.Redis.from_url(url) as client:
+        assert [b"unslow:lock:first"] == client.keys("unslow:lock:*")
+
+
 def test_of_several_real_processes_one_computes(url: str) -> None:
     async def scenario() -> list[bytes]:
         async with (

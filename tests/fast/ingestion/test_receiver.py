@@ -77,6 +77,17 @@ def app_of(kind: str, events: Ingest[Any], **options: Any) -> Any:
     return app
 
 
+def by_hand(app: Any, events: Ingest[Any]) -> Any:
+    """The same with an endpoint of one's own."""
+
+    async def add(event: Event) -> Any:
+        return await events.respond(event)
+
+    # Its module has its annotations as texts, which FastAPI reads in its globals.
+    app.post("/events")(add)
+    return app
+
+
 def client_of(app: Any) -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://test")
@@ -114,6 +125,22 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Ingest[Event]]:
         ingest(Event, source, table="events", **options) as events,
     ):
         yield events
+
+
+def test_an_endpoint_of_ones_own_answers_as_the_route_does(url: str) -> None:
+    async def check() -> list[Any]:
+        async with opened(url) as events:
+            answers = [
+                [await posted(app, body) for body in (event(), once, once, event(200), b"{}")]
+                for app in (app_of("fastapi", events), by_hand(FastAPI(), events))
+                for once in [event()]
+            ]
+            return [[(one.status_code, one.json()) for one in each] for each in answers]
+
+    route, own = run(check())
+
+    assert route == own
+    assert [201, 201, 409, 422, 422] == [status for status, _ in own]
 
 
 @pytest.mark.parametrize("kind", APPS)

@@ -13,6 +13,8 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from contextvars import Context
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
@@ -102,6 +104,7 @@ class RedisStore(Store):
         self._breaker = CircuitBreaker(failures, pause_s)
         self._max_connections = max_connections
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Redis] = WeakKeyDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._owed: dict[bytes, object] = {}
         """Keys that were to be taken away while Redis was down."""
 
@@ -113,6 +116,8 @@ class RedisStore(Store):
 
     async def close(self) -> None:
         """Closes the connections that were made on this loop for an address."""
+        here = asyncio.get_running_loop()
+        await asyncio.gather(*(one for one in self._tasks if one.get_loop() is here))
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.aclose()
@@ -126,7 +131,13 @@ class RedisStore(Store):
         token = secrets.token_hex(8)
         keys = self._keys(key, tags)
         values = (token, self._lock_ms, _ms(life_s + _MARK_S))
-        taken, (value, _, *marks) = await self._run(BEGIN, keys, values)
+        try:
+            taken, (value, _, *marks) = await self._run(BEGIN, keys, values)
+        except BaseException as error:
+            # Who was cancelled or was late may have taken the lock all the same.
+            if not isinstance(error, UnavailableError) or error.was_asked:
+                self._give_back(keys[1], token)
+            raise
         return Ticket(
             key,
             tags,
@@ -145,6 +156,16 @@ class RedisStore(Store):
         if ticket.is_ours:
             lock = self._keys(ticket.key, ())[1]
             await self._run(ABANDON, [lock], (ticket.token,))
+
+    def _give_back(self, lock: bytes, token: str) -> None:
+        async def give_back() -> None:
+            # If it cannot be, the lock ends by itself.
+            with suppress(UnavailableError):
+                await self._run(ABANDON, [lock], (token,))
+
+        task = asyncio.get_running_loop().create_task(give_back(), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def forget(self, key: str) -> bool:
         # Without its mark a computation that is on its way cannot bring its answer.

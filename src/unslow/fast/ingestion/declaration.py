@@ -21,6 +21,7 @@ from .insertion import Insertion
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
     from starlette.applications import Starlette
+    from starlette.responses import Response
     from starlette.routing import Router
 
     from .receiver import Receiver
@@ -106,6 +107,18 @@ class Ingest(Generic[Model]):
         if not isinstance(event, self.model):
             raise TypeError(f"got a {type(event).__name__}; wanted a {self.model.__name__}")
         return event
+
+    async def respond(self, event: Model, *, status_code: int = 201) -> Response:
+        """The response for an event, in an endpoint of your own: as that of `route`.
+
+        Args:
+            event: The validated event.
+            status_code: What is answered once it is committed; 409, 422, 500 or 503 with
+                `Retry-After` if it is not.
+        """
+        from .receiver import responded
+
+        return await responded(self, event, status_code)
 
     def route(
         self,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..database import is_lost
@@ -145,6 +145,18 @@ def _refusal_by_state(state: str, error: BaseException) -> HTTPException | None:
 
 def _later(detail: str, retry_after_s: float = _RETRY_AFTER_S) -> HTTPException:
     return HTTPException(503, detail, {"Retry-After": str(math.ceil(retry_after_s))})
+
+
+async def responded(events: Ingest[Any], event: Any, status_code: int) -> Response:
+    """The response for an event that was validated elsewhere."""
+    try:
+        added = await events.add(event)
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        return JSONResponse({"detail": refused.detail}, refused.status_code, refused.headers)
+    return Response(_ACKNOWLEDGED[added.is_new], status_code, media_type="application/json")
 
 
 def add_route(
