@@ -34,10 +34,13 @@ _FIRST_HALF: Final = (
     "tests/cli",
     "tests/demo",
     "tests/examples",
-    "tests/fast",
+    "tests/fast/caching",
+    "tests/fast/exporting",
+    "tests/fast/ingestion",
+    "tests/fast/pooling",
     "tests/test_pytest_plugin.py",
 )
-"""What starts commands and waits for them, and the blocks: half of the time of all."""
+"""What starts processes and waits for them; about half of the time of all."""
 
 
 def _without(*paths: str) -> Command:

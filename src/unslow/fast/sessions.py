@@ -27,7 +27,8 @@ class SessionHooks:
 
     def __init__(self, kind: type[Session]) -> None:
         # Never used as one: listeners are only to be seen through an instance.
-        self._instance: Any = kind.__new__(kind)
+        instance: Any = kind.__new__(kind)
+        self._listeners = [(name, getattr(instance.dispatch, name)) for name in _SESSION_EVENTS]
         self._kind = kind
         self._overridden = [
             name for name in _SESSION_METHODS if getattr(kind, name) is not getattr(Session, name)
@@ -35,13 +36,11 @@ class SessionHooks:
 
     def found(self) -> str | None:
         """The first hook of the app's, if there is one."""
+        for name, listeners in self._listeners:
+            if listeners and any(is_of_the_app(one) for one in listeners):
+                return f"{self._kind.__name__} has a listener for {name}"
         for name in self._overridden:
             return f"{self._kind.__name__} has a {name} of its own"
-        dispatch = self._instance.dispatch
-        for event in _SESSION_EVENTS:
-            listeners = getattr(dispatch, event)
-            if listeners and any(is_of_the_app(one) for one in listeners):
-                return f"{self._kind.__name__} has a listener for {event}"
         return None
 
 

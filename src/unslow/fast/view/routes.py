@@ -83,12 +83,12 @@ class ByKey(Endpoint):
     ) -> None:
         kinds = {name: column.type.python_type for name, column in columns.items()}
         super().__init__(document, {**kinds, **({"fields": _FIELDS} if fields else {})}, name)
-        self._columns = columns
+        self._holders = {name: holder(column) for name, column in columns.items()}
         self._parsers = [parser(column) for column in columns.values()]
         self._fields = fields
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        key = [_held(column, values[name]) for name, column in self._columns.items()]
+        key = [held(values[name]) for name, held in self._holders.items()]
         found: dict[str, Any] = {"key": _key(key)}
         return {**found, "fields": values["fields"]} if self._fields else found
 
@@ -196,27 +196,27 @@ class ViewRoute(APIRoute):
 def parser(column: Any) -> Callable[[str], Any]:
     """What turns a part of the path into a value as FastAPI would; raises `ValueError`."""
     kind = column.type.python_type
-    if kind is str:
-        return lambda text: _held(column, text)
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    held = holder(column)
 
     def parsed(text: str) -> Any:
         # Most keys are plain numbers, and only ASCII ones are so for Python and pydantic alike.
         if kind is int and text.isdecimal() and text.isascii() and len(text) < _MOST_DIGITS:
-            return _held(column, int(text))
-        return _held(column, adapter.validate_python(text))
+            return held(int(text))
+        return held(text if kind is str else adapter.validate_python(text))
 
     return parsed
 
 
-def _held(column: Any, value: Any) -> Any:
-    """The value, or `None` if the column cannot hold it: a key that no row has."""
-    if isinstance(value, str):
-        return None if "\0" in value else value
-    if isinstance(value, int) and isinstance(column.type, Integer):
-        bits = next((b for kind, b in _BITS if isinstance(column.type, kind)), 32)
-        return value if -(2 ** (bits - 1)) <= value < 2 ** (bits - 1) else None
-    return value
+def holder(column: Any) -> Callable[[Any], Any]:
+    """What turns a value that the column cannot hold into `None`: a key that no row has."""
+    if isinstance(column.type, Integer):
+        bits = next((count for kind, count in _BITS if isinstance(column.type, kind)), 32)
+        end = 2 ** (bits - 1)
+        return lambda number: number if -end <= number < end else None
+    if column.type.python_type is str:
+        return lambda text: None if "\0" in text else text
+    return lambda value: value
 
 
 def _key(values: Sequence[Any]) -> Any:

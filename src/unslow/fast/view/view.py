@@ -92,7 +92,10 @@ class View(Generic[Model]):
         self._hooks = Hooks(session)
         self._choices: dict[str, Choice] = {}
         # What is never sure raises here already: with another driver less is, never more.
-        self._chosen("asyncpg")
+        self._choice = self._chosen("asyncpg")
+        self._source: Any = None
+        self._source_engine: AsyncEngine | None = None
+        """What the last answer was read from, and the engine if it is one."""
         self._rows = Rows(self.node, self._limits)
         self._rows_by_key = RowsByKey(self._database, self._rows, self._where)
         self._gathered_rows = gathered(self._rows_by_key, _MISSING)
@@ -393,11 +396,14 @@ class View(Generic[Model]):
         return self._make_now()
 
     def _make_now(self) -> Make:
-        driver = self._database.driver
-        choice = self._choices.get(driver) or self._chosen(driver)
-        if choice.make == "orm" or self._secured or self._hooks.found(self._engine()) is not None:
+        source = self._database.source
+        if source is not self._source:
+            # An app that is started again opens another pool.
+            self._source, self._source_engine = source, self._engine()
+            self._choice = self._chosen(self._database.driver)
+        if self._secured or self._hooks.found(self._source_engine) is not None:
             return "orm"
-        return choice.make
+        return self._choice.make
 
     def _need_pages(self) -> Pages:
         if self._pages is None:
