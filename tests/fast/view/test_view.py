@@ -133,13 +133,13 @@ def test_concurrent_answers_are_of_one_statement(url: str) -> None:
 def test_a_relationship_may_be_cut_to_its_first_rows(url: str) -> None:
     async def read(engine: AsyncEngine) -> list[list[int]]:
         found = []
-        for make in ("json", "rows"):
+        for make in MAKES:
             view = View(Feed, User, engine, limits={"posts": 2, "posts.tags": 1}, make=make)
             body = json.loads(await view.document(5) or b"")
             found.append([len(body["posts"]), *(len(post["tags"]) for post in body["posts"])])
         return found
 
-    assert [[2, 1, 1], [2, 1, 1]] == on_engine(url, read)
+    assert [[2, 1, 1]] * 3 == on_engine(url, read)
 
 
 def test_what_each_row_must_be_holds_for_keys_too(url: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
@@ -33,7 +33,10 @@ class Objects(Generic[Model]):
         factory: Any | None,
         hooks: Hooks,
         where: Sequence[Any],
+        limits: Mapping[str, int],
     ) -> None:
+        self._node = node
+        self._limits = limits
         self._adapter = adapter
         self._database = database
         self._factory = factory
@@ -74,9 +77,26 @@ class Objects(Generic[Model]):
         def read(_: Session) -> list[Model]:
             # A property of the class may load more.
             validate = self._adapter.validate_python
-            return [validate(one, from_attributes=True) for one in found]
+            models = [validate(one, from_attributes=True) for one in found]
+            for model in models if self._limits else ():
+                self._cut(model, self._node, "")
+            return models
 
         return await session.run_sync(read)
+
+    def _cut(self, model: Any, node: Node, path: str) -> None:
+        """Leaves only the first rows of relationships that have a limit.
+
+        In the model, for the objects may be of a session of the app's.
+        """
+        for related in node.related:
+            inner = f"{path}{related.name}"
+            value = getattr(model, related.name)
+            if (limit := self._limits.get(inner)) is not None:
+                # Past validation, which has been, and past what a frozen model forbids.
+                model.__dict__[related.name] = value = value[:limit]
+            for one in value if related.is_list else [value] if value is not None else []:
+                self._cut(one, related.node, f"{inner}.")
 
     @asynccontextmanager
     async def _opened(self, session: AsyncSession | None) -> AsyncIterator[AsyncSession]:

@@ -100,7 +100,13 @@ class View(Generic[Model]):
         self._rows_by_key = RowsByKey(self._database, self._rows, self._where)
         self._gathered_rows = gathered(self._rows_by_key, _MISSING)
         self._objects: Objects[Model] = Objects(
-            self.node, self._adapter, self._database, session, self._hooks, self._where
+            self.node,
+            self._adapter,
+            self._database,
+            session,
+            self._hooks,
+            self._where,
+            self._limits,
         )
         self._documents: dict[str, Documents] = {}
         self.filters = Filters(filters or {})
