@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel, EmailStr, Field, field_validator
-from sqlalchemy import Integer, any_, cast, event, text
+from sqlalchemy import Integer, any_, cast, event, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker, with_loader_criteria
@@ -376,6 +376,28 @@ def test_pages_that_are_asked_for_at_one_moment_are_each_as_alone(url: str) -> N
     assert is_same
     # One for each limit, and one each with and without a cursor.
     assert 4 == statement_count
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        lambda longer: func.length(User.name) > func.length(longer),
+        lambda _ignored: User.id < 3,
+    ],
+    ids=["of no known type", "ignored"],
+)
+def test_pages_whose_arguments_have_no_type_are_read_one_by_one(url: str, condition: Any) -> None:
+    async def read(engine: AsyncEngine) -> tuple[list[bytes], list[bytes]]:
+        keyset, filters = Keyset(User.id, secret=SECRET), {"longer": Filter(str, condition)}
+        view = View(UserOut, User, engine, keyset=keyset, filters=filters)
+        texts = ("user 1", "user", "a longer text")
+        asked: list[dict[str, Any]] = [{"filters": {"longer": one}} for one in texts]
+        alone = [await view.list_document(**one) for one in asked]
+        return alone, [*await asyncio.gather(*(view.list_document(**one) for one in asked))]
+
+    alone, together = on_engine(url, read)
+
+    assert alone == together
 
 
 def test_a_filter_may_be_a_list(url: str) -> None:

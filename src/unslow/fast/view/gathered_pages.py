@@ -21,7 +21,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.sql.visitors import iterate, replacement_traverse
-from sqlalchemy.types import ARRAY
+from sqlalchemy.types import ARRAY, NullType
 
 from ..database import Connection, Database
 from ..gathering import Coalesced, Read
@@ -45,7 +45,7 @@ class GatheredPages:
         self._pages = pages
         self._document = document
         self._alone: dict[Any, Statement] = {}
-        self._together: dict[Any, Statement] = {}
+        self._together: dict[Any, Statement | None] = {}
         self._gathered: Coalesced[Any, Found] = Coalesced(self._opened)
 
     async def read(self, asked: Asked) -> tuple[bytes | None, str | None]:
@@ -84,10 +84,12 @@ class GatheredPages:
     async def _many(
         self, connection: Connection, keys: list[Any], shape: Any
     ) -> Mapping[Any, Found]:
-        statement = self._together.get(shape)
+        if shape not in self._together:
+            together = _together(self._page(keys[0], shape), [name for name, _ in keys[0]])
+            self._together[shape] = None if together is None else Statement(together)
+        statement = self._together[shape]
         if statement is None:
-            statement = Statement(_together(self._page(keys[0], shape), [n for n, _ in keys[0]]))
-            self._together[shape] = statement
+            return {key: await self._one(connection, key, shape) for key in keys}
         arrays = {
             f"many_{name}": [key[place][1] for key in keys]
             for place, (name, _) in enumerate(keys[0])
@@ -104,13 +106,19 @@ def _found(row: Any) -> Found:
     return unmarked(items), count, tuple(keys)
 
 
-def _together(page: Select[Any], names: list[str]) -> Select[Any]:
-    """The page for each of many arguments, with its place among them."""
+def _together(page: Select[Any], names: list[str]) -> Select[Any] | None:
+    """The page for each of many arguments, with its place among them.
+
+    None where the type of an argument is not known, as in `func.length(value)`: of such values
+    there is no array.
+    """
     kinds = {
         one.key: one.type
         for one in iterate(page)
         if isinstance(one, BindParameter) and one.key in names
     }
+    if kinds.keys() != set(names) or any(isinstance(one, NullType) for one in kinds.values()):
+        return None
     arrays = [bindparam(f"many_{name}", [], type_=ARRAY(kinds[name])) for name in names]
     arguments = (
         func.unnest(*arrays)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute, Mapper, Relati
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import (
     ARRAY,
+    CHAR,
     JSON,
     Boolean,
     Date,
@@ -384,6 +385,15 @@ def _unknown(kind: TypeEngine[Any]) -> str | None:
     return None
 
 
+def _comes_back(kind: TypeEngine[Any]) -> bool:
+    """Whether a driver gives a key as it was asked for: by it a row is given to who asked."""
+    if _unknown(kind) is not None or isinstance(kind, CHAR | Enum):
+        return False
+    if isinstance(kind, Uuid):
+        return bool(kind.as_uuid)
+    return isinstance(kind, Boolean | Date | DateTime | Integer | String | Time)
+
+
 def _reasons_of_model(
     model: type[BaseModel], schema: Schema, unwrapped: _Unwrapped
 ) -> Iterator[Reason]:
@@ -405,6 +415,11 @@ def _reasons_of_mapper(model: type[BaseModel], mapper: Mapper[Any]) -> Iterator[
     name, entity = model.__name__, mapper.class_.__name__
     if mapper.polymorphic_on is not None or mapper.inherits is not None:
         yield Reason(name, f"{entity} is one of several classes in a table", only_orm=True)
+    for column in mapper.primary_key:
+        if not _comes_back(column.type):
+            kind = type(column.type).__name__
+            why = f"the key of {entity} is a {kind}, which a driver gives back as another value"
+            yield Reason(name, why, only_orm=True)
     if not isinstance(mapper.local_table, Table):
         yield Reason(name, f"{entity} is not mapped to a table", only_orm=True)
     for event in ("load", "refresh"):

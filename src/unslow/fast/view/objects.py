@@ -7,14 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from ..database import Database
 from ..errors import DefinitionError
 from ..sessions import Hooks, SessionHooks
-from .keys import key_arguments, matching
 from .lists import Asked, Pages
 from .loading import loader_options
 from .needs import Node
@@ -41,17 +40,20 @@ class Objects(Generic[Model]):
         self._database = database
         self._factory = factory
         self._hooks = hooks
-        self._key_count = len(node.mapper.primary_key)
         self._options = [*loader_options(node)]
         entity = node.mapper.class_
         self._entity = entity
-        self.selected = select(entity).where(matching(list(node.mapper.primary_key)), *where)
-        self.selected = self.selected.options(*self._options)
+        keys = [
+            column == bindparam(f"key_{place}", type_=column.type)
+            for place, column in enumerate(node.mapper.primary_key)
+        ]
+        self.selected = select(entity).where(*keys, *where).options(*self._options)
 
     async def get(self, key: Any, session: AsyncSession | None) -> Model | None:
         """The model of the row with a key; `None` if there is none."""
         async with self._opened(session) as opened:
-            arguments = key_arguments([key], self._key_count)
+            values = key if isinstance(key, tuple) else (key,)
+            arguments = {f"key_{place}": value for place, value in enumerate(values)}
             found = (await opened.scalars(self.selected, arguments)).one_or_none()
             if found is None:
                 return None

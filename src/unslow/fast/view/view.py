@@ -83,7 +83,6 @@ class View(Generic[Model]):
         self.entity = entity
         self.node = needs(model, entity)
         self._database = database(source)
-        self._session = session
         self._where = tuple(where)
         self._limits = checked_limits(self.node, limits or {})
         self._wanted = make
