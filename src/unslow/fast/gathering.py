@@ -15,13 +15,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from threading import get_ident
 from time import perf_counter
 from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from .database import Row, Source, database, is_lost
 from .errors import DefinitionError, OverloadedError
 from .failures import copied
+from .loops import RunningLoop
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -149,8 +149,7 @@ class Coalesced(Generic[Key, Value]):
         self._lanes: dict[Hashable, _Lane[Key]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
-        """That of the loop."""
+        self._running = RunningLoop()
         self._waiting_count = 0
         # What reads for many belongs to none of them: not to the trace of one, nor to its tenant.
         self._context = contextvars.Context()
@@ -180,7 +179,9 @@ class Coalesced(Generic[Key, Value]):
         return value
 
     def _arrive(self, key: Key, caller: Hashable) -> tuple[_Batch[Key], asyncio.Future[Any]]:
-        loop = self._running_loop()
+        loop = self._running.get()
+        if loop is not self._loop:
+            self._loop, self._lanes, self._waiting_count = loop, {}, 0
         if self._waiting_count >= self._max_waiting:
             raise OverloadedError(
                 f"{self._waiting_count} look-ups wait already, and max_waiting is "
@@ -211,18 +212,6 @@ class Coalesced(Generic[Key, Value]):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return batch, future
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        # A thread runs one loop at a time. To ask asyncio each time costs a system call in CPython
-        # 3.11, which looks whether the process was forked.
-        loop = self._loop
-        if loop is None or self._thread != get_ident() or not loop.is_running():
-            found = asyncio.get_running_loop()
-            self._thread = get_ident()
-            if found is not loop:
-                self._loop, self._lanes, self._waiting_count = found, {}, 0
-            return found
-        return loop
 
     def _keys_at_once(self) -> int:
         if self._key_s * self._max_keys <= BATCH_S:

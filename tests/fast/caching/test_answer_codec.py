@@ -31,7 +31,7 @@ class Renamed(BaseModel):
     id: int = Field(alias="userId")
     name: str = Field(validation_alias="in", serialization_alias="out")
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def twice(self) -> int:
         return self.id * 2
@@ -143,7 +143,7 @@ def test_the_return_type_of_the_function_is_taken() -> None:
 
 
 def test_a_function_without_a_return_type_is_refused() -> None:
-    async def untyped(number):  # type: ignore[no-untyped-def]
+    async def untyped(number):  # type: ignore[no-untyped-def]  # that is the case
         return number
 
     with pytest.raises(DefinitionError, match=r"untyped has no return type.*type="):

@@ -513,7 +513,7 @@ def test_a_blocking_function_is_refused() -> None:
         return number
 
     with pytest.raises(DefinitionError, match=r"cached got .*blocking, which is no async function"):
-        cached(60)(blocking)  # type: ignore[arg-type]
+        cached(60)(blocking)  # type: ignore[arg-type]  # that is the mistake
 
 
 def app_with_cache() -> tuple[FastAPI, Cached[..., Any]]:

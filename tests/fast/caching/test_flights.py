@@ -280,7 +280,7 @@ def test_a_blocking_function_is_refused() -> None:
         return 1
 
     with pytest.raises(DefinitionError, match=r"single_flight got .*blocking"):
-        single_flight(blocking)  # type: ignore[arg-type]
+        single_flight(blocking)  # type: ignore[arg-type]  # that is the mistake
 
 
 def test_it_goes_by_the_name_of_its_function() -> None:
@@ -290,4 +290,4 @@ def test_it_goes_by_the_name_of_its_function() -> None:
         return 1
 
     assert isinstance(read, SingleFlight)
-    assert ("read", "Reads.") == (read.__name__, read.__doc__)  # type: ignore[attr-defined]
+    assert ("read", "Reads.") == (read.__name__, read.__doc__)  # type: ignore[attr-defined]  # taken over when it runs

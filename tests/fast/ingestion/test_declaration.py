@@ -145,7 +145,7 @@ def test_bytes_that_are_not_the_model_raise_pydantics_error_and_nothing_is_sent(
 def test_what_is_neither_the_model_nor_json_is_refused(url: str) -> None:
     async def check() -> None:
         async with opened(url) as events:
-            await events.add({"event_id": uuid4()})  # type: ignore[arg-type]
+            await events.add({"event_id": uuid4()})  # type: ignore[arg-type]  # that is the mistake
 
     with pytest.raises(TypeError, match="got a dict; wanted a Event"):
         run(check())
@@ -660,7 +660,7 @@ def test_a_declaration_that_cannot_be_kept_is_refused(
 
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(DefinitionError, match="got <class 'dict'> as model"):
-        ingest(dict, lambda: None, table="events")  # type: ignore[type-var]
+        ingest(dict, lambda: None, table="events")  # type: ignore[type-var]  # that is the mistake
 
 
 def test_it_needs_no_web_framework() -> None:

@@ -137,6 +137,11 @@ KINDS: dict[str, Kind] = {
         (list[int], list[int | None], Any),
         ("'{}'", "'{{1,2},{3,4}}'"),
     ),
+    "floats": Kind(
+        lambda: types.ARRAY(types.Numeric(12, 2, asdecimal=False)),
+        st.lists(st.none() | decimals(2, 12), max_size=3),
+        (list[float], list[float | None], Any),
+    ),
     "texts": Kind(
         lambda: types.ARRAY(types.Text), st.lists(TEXT, max_size=3), (list[str], list[Any])
     ),
@@ -248,7 +253,7 @@ def cases(draw: st.DrawFn) -> Case:
         "OwnerOut",
         own,
         {
-            "items": (list[_model("ItemOut", items, {})], ...),  # type: ignore[misc]
+            "items": (list[_model("ItemOut", items, {})], ...),  # type: ignore[misc]  # known when it runs
             "one": (one_model | None if one_is_optional else one_model, ...),
         },
     )

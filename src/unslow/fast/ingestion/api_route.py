@@ -27,7 +27,7 @@ def endpoint(receiver: Receiver) -> Any:
 
     body_type: Any = receiver.body_type
     add.__annotations__ = {"event": Annotated[body_type, Body()]}
-    add.receiver = receiver  # type: ignore[attr-defined]
+    add.receiver = receiver  # type: ignore[attr-defined]  # put there by `endpoint`
     return add
 
 
@@ -55,13 +55,13 @@ class IngestRoute(APIRoute):
     ) -> bool:
         """Stores the event, in front of the app (`unslow.fast.bare`)."""
         del values
-        receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]
+        receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]  # put there by `endpoint`
         await receiver(scope, receive, send)
         return True
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that has matched."""
-        receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]
+        receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]  # put there by `endpoint`
         if scope["method"] == "POST" and self._is_bare(scope):
             await receiver(scope, receive, send)
         else:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from ..database import Connection, Source, database, is_lost
 from ..errors import NotOpenError, OutcomeUnknownError, OverloadedError
+from ..loops import RunningLoop
 from .batches import Added, Part, Request
 from .insertion import Insertion
 
@@ -67,6 +68,7 @@ class GroupCommit:
         self._max_workers = workers
         self._max_waiting = max_waiting
         self._timeout_s = timeout_s
+        self._running = RunningLoop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: OrderedDict[Request, None] = OrderedDict()
         self._waiting_count = 0
@@ -107,7 +109,7 @@ class GroupCommit:
             raise
 
     def _arrive(self, rows: Sequence[BaseModel]) -> Request:
-        loop = asyncio.get_running_loop()
+        loop = self._running.get()
         if loop is not self._loop:
             self._loop, self._waiting, self._waiting_count = loop, OrderedDict(), 0
             self._worker_count, self._tasks, self._is_starting = 0, set(), False

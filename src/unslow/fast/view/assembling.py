@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from sqlalchemy import Select, Text, cast, func, inspect, select
@@ -28,7 +29,7 @@ def converter(kind: TypeEngine[Any]) -> Convert | None:
     """What turns a driver's value into the one that SQLAlchemy gives; none if it is the same."""
     if isinstance(kind, ARRAY):
         convert = converter(kind.item_type)
-        return None if convert is None else lambda values: [convert(one) for one in values]
+        return None if convert is None else partial(_each, convert)
     if isinstance(kind, Enum) and kind.enum_class is not None:
         return result_processor(kind)
     if isinstance(kind, JSON):
@@ -38,6 +39,14 @@ def converter(kind: TypeEngine[Any]) -> Convert | None:
     if isinstance(kind, Uuid) and not kind.as_uuid:
         return str
     return None
+
+
+def _each(convert: Convert, values: list[Any]) -> list[Any]:
+    """The same for an array, which may hold nulls, or arrays."""
+    return [
+        _each(convert, one) if isinstance(one, list) else None if one is None else convert(one)
+        for one in values
+    ]
 
 
 class Rows:

@@ -374,6 +374,8 @@ def _unknown(kind: TypeEngine[Any]) -> str | None:
     if isinstance(kind, TypeDecorator):
         return f"{type(kind).__name__} turns what the database holds into something else"
     if isinstance(kind, ARRAY):
+        if isinstance(kind.item_type, JSON):
+            return "drivers differ in whether they read the JSON in an array"
         return _unknown(kind.item_type)
     if not isinstance(kind, _PLAIN_TYPES):
         return f"{type(kind).__name__} is not known"

@@ -59,7 +59,7 @@ class Endpoint:
                 for parameter, kind in self._parameters.items()
             ]
         )
-        read.answers = self  # type: ignore[attr-defined]
+        read.answers = self  # type: ignore[attr-defined]  # for `ViewRoute`
         return read
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
