@@ -10,12 +10,16 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.datastructures import QueryParams
 
 from tests.fast.doors import run
 from tests.fast.view.blog import Feed, Seat, SeatOut, User, UserOut, fill, opened_engine
 from unslow.fast import Keyset, View, bare, pool
 from unslow.fast.errors import DefinitionError
+from unslow.fast.view.routes import queried
 
 KEYSET = Keyset(User.id, secret="not a secret, 16 bytes", default_limit=2, max_limit=5)
 Build = Callable[[FastAPI, AsyncEngine], Any]
@@ -127,6 +131,11 @@ def test_pages_follow_one_another(url: str, build: Build) -> None:
                 cursor = f"&cursor={page['next']}"
 
     assert [[[1, 2, 3, 4, 5], 12], [[6, 7, 8, 9, 10], 12], [[11, 12], 12]] == run(case())
+
+
+@given(st.text(st.sampled_from("ab1&=+%;é "), max_size=30).map(lambda text: text.encode("latin-1")))
+def test_a_query_is_read_as_the_framework_reads_it(query: bytes) -> None:
+    assert dict(QueryParams(query)) == queried(query)
 
 
 @both

@@ -7,10 +7,10 @@ import datetime
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, EmailStr, Field, field_validator
+from pydantic import BaseModel, EmailStr, Field, ValidationError, field_validator
 from sqlalchemy import Integer, any_, cast, event, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
@@ -27,6 +27,7 @@ from tests.fast.view.blog import (
     Seat,
     SeatOut,
     Shouting,
+    Tag,
     User,
     UserOut,
     fill,
@@ -376,6 +377,50 @@ def test_pages_that_are_asked_for_at_one_moment_are_each_as_alone(url: str) -> N
     assert is_same
     # One for each limit, and one each with and without a cursor.
     assert 4 == statement_count
+
+
+@pytest.mark.parametrize("door", ["asyncpg", "psycopg", "engine-asyncpg", "engine-psycopg"])
+def test_a_page_ends_where_it_ends_whatever_stands_in_the_texts(door: str, url: str) -> None:
+    names = ["Z", "Z\n", "Z,\n", 'Z,\n{"name":"Z"}', "Z}", "Zü"]
+
+    class Named(BaseModel):
+        name: str
+
+    async def read() -> list[list[str]]:
+        async with opened_engine(url) as engine, AsyncSession(engine) as session:
+            for name in names:
+                await session.merge(Tag(name=name))
+            await session.commit()
+        async with opened_source(door, url) as source:
+            keyset, where = Keyset(Tag.name, secret=SECRET), [Tag.name.startswith("Z")]
+            view = View(Named, Tag, source, keyset=keyset, where=where, make="json")
+            found, cursor = [], None
+            while True:
+                page = json.loads(await view.list_document(cursor=cursor, limit=2))
+                found.append([item["name"] for item in page["items"]])
+                if (cursor := page["next"]) is None:
+                    return found
+
+    pages = run(read())
+
+    assert [2, 2, 2] == [len(page) for page in pages]
+    assert sorted(names) == sorted(name for page in pages for name in page)
+
+
+def test_what_only_python_can_write_counts_where_it_is_in_the_page(url: str) -> None:
+    class OnlyA(BaseModel):
+        name: Literal["a"]
+
+    async def read(engine: AsyncEngine) -> list[Any]:
+        keyset, where = Keyset(Tag.name, secret=SECRET), [Tag.name.in_(["a", "b"])]
+        view = View(OnlyA, Tag, engine, keyset=keyset, where=where, make="json")
+        await view.list(limit=1)
+        page = json.loads(await view.list_document(limit=1))
+        with pytest.raises(ValidationError, match="should be 'a'"):
+            await view.list_document(limit=2)
+        return [*page["items"]]
+
+    assert [{"name": "a"}] == on_engine(url, read)
 
 
 @pytest.mark.parametrize(

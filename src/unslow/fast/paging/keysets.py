@@ -62,6 +62,7 @@ class Keyset:
         self.orders = tuple(order_of(ordering) for ordering in orderings)
         """The columns."""
         _check_orders(self.orders)
+        self._has_enums = any(order.is_enum for order in self.orders)
         if not 1 <= default_limit <= max_limit:
             raise DefinitionError(
                 f"got default_limit={default_limit} and max_limit={max_limit}; "
@@ -154,7 +155,8 @@ class Keyset:
                 too long for one.
         """
         self._check(values)
-        return self._cursors.sign(list(map(_written, self.orders, values)), scope)
+        given = list(map(_written, self.orders, values)) if self._has_enums else values
+        return self._cursors.sign(given, scope)
 
     def values(self, cursor: str, scope: str = "") -> tuple[Any, ...]:
         """The values of a row after which a page begins.
@@ -162,7 +164,8 @@ class Keyset:
         Raises:
             BadRequestError: The cursor is none of this list, order and scope.
         """
-        return tuple(map(_read, self.orders, self._cursors.values(cursor, scope)))
+        found = self._cursors.values(cursor, scope)
+        return tuple(map(_read, self.orders, found)) if self._has_enums else found
 
     def limit(self, asked: int | None = None) -> int:
         """How many items a page has at most.

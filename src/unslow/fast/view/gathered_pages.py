@@ -6,7 +6,7 @@ reads a page for each (a lateral join).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -26,10 +26,10 @@ from sqlalchemy.types import ARRAY, NullType
 from ..database import Connection, Database
 from ..gathering import Coalesced, Read
 from ..statements import Statement
-from .lists import Asked, Pages
+from .lists import BETWEEN_ITEMS, Asked, Pages
 from .reading import unmarked
 
-Found: TypeAlias = tuple[bytes | None, int, tuple[Any, ...]]
+Found: TypeAlias = tuple[bytes, int, tuple[Any, ...]]
 """The items as JSON, how many rows were read, and the keyset of the page's last."""
 
 _EMPTY: Final[Found] = (b"", 0, ())
@@ -40,10 +40,14 @@ _ARGUMENTS: Final = "asked"
 class GatheredPages:
     """Reads pages of documents."""
 
-    def __init__(self, database: Database, pages: Pages, document: Any) -> None:
+    def __init__(
+        self, database: Database, pages: Pages, document: Any, sent: Callable[[Any], Any]
+    ) -> None:
+        """Takes what an item is made of, and what makes the items into what is sent."""
         self._database = database
         self._pages = pages
         self._document = document
+        self._sent = sent
         self._alone: dict[Any, Statement] = {}
         self._together: dict[Any, Statement | None] = {}
         self._gathered: Coalesced[Any, Found] = Coalesced(self._opened)
@@ -60,7 +64,11 @@ class GatheredPages:
         else:
             found = await self._gathered(arguments, caller=asked.shape)
         items, count, keys = found or _EMPTY
-        return items, self._pages.keyset.cursor(keys, asked.scope) if count > asked.limit else None
+        if count <= asked.limit:
+            return unmarked(items), None
+        # One more than the page was read.
+        page = items[: items.rindex(BETWEEN_ITEMS)]
+        return unmarked(page), self._pages.keyset.cursor(keys, asked.scope)
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Read[Any, Found]]:
@@ -98,12 +106,13 @@ class GatheredPages:
         return {keys[row[0] - 1]: _found(row[1:]) for row in rows}
 
     def _page(self, key: Any, shape: Any) -> Select[Any]:
-        return self._pages.joined(self._pages.asked_for(shape, dict(key)), self._document)
+        asked = self._pages.asked_for(shape, dict(key))
+        return self._pages.joined(asked, self._document, self._sent)
 
 
 def _found(row: Any) -> Found:
     items, count, *keys = row
-    return unmarked(items), count, tuple(keys)
+    return items.encode() if isinstance(items, str) else items, count, tuple(keys)
 
 
 def _together(page: Select[Any], names: list[str]) -> Select[Any] | None:

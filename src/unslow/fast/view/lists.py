@@ -17,7 +17,8 @@ from .assembling import Rows, Values
 from .expressions import constant
 from .filters import Filters, parameter, scope_of
 
-_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
+BETWEEN_ITEMS: Final = b",\n"
+"""A line end stands in no document: in texts it is escaped (RFC 8259, section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,14 @@ class Pages:
     def _conditions(self, asked: Asked) -> list[Any]:
         return [*self._where, *self.filters.conditions(tuple(sorted(asked.filters)))]
 
-    def joined(self, asked: Asked, document: Any) -> Select[Any]:
-        """One row: the items of a page, how many were read, and the keyset of the page's last."""
+    def joined(self, asked: Asked, document: Any, sent: Callable[[Any], Any]) -> Select[Any]:
+        """One row: the items that were read, how many, and the keyset of the page's last.
+
+        Args:
+            asked: The page.
+            document: The JSON of a row.
+            sent: Makes the items into what is sent.
+        """
         ranges = [] if asked.after is None else self.keyset.ranges(asked.after)
         parts = [self._ordered(asked, [document.label("document")], [one]) for one in ranges]
         # Each is a range of an index, and all its rows come before those of the next.
@@ -109,15 +116,12 @@ class Pages:
         else:
             parts = parts or [self._ordered(asked, [document.label("document")], [])]
             page = parts[0].subquery()
-        place = func.row_number().over().label("place")
-        rows = select(*page.c, place).subquery()
+        # The row that is too many is cut off by who reads it: to number the rows here would keep
+        # each of them once more, and takes a fifth of the statement's time.
+        items = func.string_agg(page.c.document, constant(BETWEEN_ITEMS.decode()))
         last: Any = literal_column(str(asked.limit))
-        items = func.string_agg(rows.c.document, constant(",")).filter(rows.c.place <= last)
-        keys = [
-            func.array_agg(rows.c[key.name]).filter(rows.c.place == last)[literal_column("1")]
-            for key in self._keys
-        ]
-        return select(func.coalesce(items, constant("")), func.count(), *keys)
+        keys = [func.array_agg(page.c[key.name])[last] for key in self._keys]
+        return select(sent(func.coalesce(items, constant(""))), func.count(), *keys)
 
     def next(self, asked: Asked, rows: Sequence[Any], first: int) -> str | None:
         """The cursor of the next page, if there is one.
@@ -172,5 +176,7 @@ class Pages:
 
 def page_document(items: bytes, following: str | None, total: int | None) -> bytes:
     """The JSON of a `Page` whose items are JSON already, with commas between them."""
-    said = _ENCODE({"next": following, "total": total})
-    return b'{"items":[' + items + b"]," + said[1:].encode()
+    # A cursor is of the alphabet of URLs, in which JSON escapes nothing.
+    cursor = "null" if following is None else f'"{following}"'
+    count = "null" if total is None else total
+    return b'{"items":[%b],%b' % (items, f'"next":{cursor},"total":{count}}}'.encode())

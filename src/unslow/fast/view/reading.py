@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, select
 
@@ -15,6 +15,8 @@ from .assembling import Rows, Values
 from .expressions import MARK
 from .keys import key_arguments, matching
 from .needs import Node
+
+_MARK: Final = MARK.encode()
 
 
 class DocumentsByKey:
@@ -76,6 +78,7 @@ def gathered(source: DocumentsByKey | RowsByKey, missing: Any) -> Coalesced[Any,
     return Coalesced(source.opened, missing=missing)
 
 
-def unmarked(text: str | None) -> bytes | None:
-    """The bytes of a document; `None` if a value in it can only be written by Python."""
-    return None if text is None or MARK in text else text.encode()
+def unmarked(sent: bytes | str | None) -> bytes | None:
+    """The bytes of what the driver gave; `None` if a value in it can only be written by Python."""
+    document = sent.encode() if isinstance(sent, str) else sent
+    return None if document is None or _MARK in document else document

@@ -98,7 +98,7 @@ class ByKey(Endpoint):
         else:
             found = {"key": tuple(p(text) for p, text in zip(self._parsers, path, strict=True))}
         if self._fields and query:
-            found["fields"] = _queried(query).get("fields")
+            found["fields"] = queried(query).get("fields")
         return found
 
 
@@ -134,7 +134,7 @@ class InPages(Endpoint):
 
     def parsed(self, path: Sequence[str], query: bytes) -> dict[str, Any]:
         del path
-        given = _queried(query) if query else {}
+        given = queried(query) if query else {}
         return self.arguments(
             {
                 name: self._adapters[name].validate_python(text)
@@ -223,9 +223,14 @@ def _key(values: Sequence[Any]) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _queried(query: bytes) -> dict[str, str]:
+def queried(query: bytes) -> dict[str, str]:
     """The last value of each name, as FastAPI takes it."""
-    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+    text = query.decode("latin-1")
+    if "%" in text or "+" in text:
+        return dict(parse_qsl(text, keep_blank_values=True))
+    # Nothing is escaped, as in most: the same in a third of the time.
+    pairs = [part.partition("=") for part in text.split("&") if part]
+    return {name: value for name, _, value in pairs}
 
 
 def path_columns(path: str, columns: Sequence[Any], entity: type[Any]) -> dict[str, Any]:

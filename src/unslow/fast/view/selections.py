@@ -55,11 +55,13 @@ class Written:
         missing: Any,
         pages: Pages | None,
     ) -> None:
-        self.document = documents.document(node, node.mapper.class_)
-        by_key = DocumentsByKey(database, node, self.document, where)
+        document = documents.document(node, node.mapper.class_)
+        by_key = DocumentsByKey(database, node, documents.sent(document), where)
         self.text = by_key.statement.text
         self.by_key: Coalesced[Any, Any] = gathered(by_key, missing)
-        self.pages = None if pages is None else GatheredPages(database, pages, self.document)
+        self.pages = (
+            None if pages is None else GatheredPages(database, pages, document, documents.sent)
+        )
 
 
 class Selections:
