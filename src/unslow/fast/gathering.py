@@ -22,6 +22,7 @@ from .database import Row, Source, database, is_lost
 from .errors import DefinitionError, OverloadedError
 from .failures import copied
 from .loops import RunningLoop
+from .workers import TURNS, Workers
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -37,11 +38,6 @@ WORKERS: Final = 2
 MAX_WORKERS: Final = 10
 """So many are there at once when more waits than a batch holds."""
 MAX_WAITING: Final = 10_000
-TURNS: Final = 100
-"""After so many statements a connection goes back to the pool, for others who wait for one."""
-LINGER_S: Final = 0.005
-"""For so long a worker without work keeps its connection: to give it back and take it again costs a
-statement that resets it."""
 RETRY_AFTER_S: Final = 1.0
 
 _OF_ONE_KEY: Final = ("22", "42804", "42883")
@@ -110,16 +106,12 @@ def _is_of_one_key(error: BaseException) -> bool:
 class _Lane(Generic[Key]):
     """The look-ups of one caller: they never share a statement with those of another."""
 
-    __slots__ = ("batches", "caller", "is_starting", "lingering", "workers")
+    __slots__ = ("batches", "caller", "workers")
 
     def __init__(self, caller: Hashable) -> None:
         self.caller = caller
         self.batches: deque[_Batch[Key]] = deque()
-        self.workers = 0
-        self.lingering: list[asyncio.Future[bool]] = []
-        """The workers that have a connection and no work, and what wakes them."""
-        self.is_starting = False
-        """Whether one of the workers has not begun: it takes all that comes until then."""
+        self.workers = Workers()
 
 
 class Coalesced(Generic[Key, Value]):
@@ -200,14 +192,7 @@ class Coalesced(Generic[Key, Value]):
         batch.add(key, future)
         self._waiting_count += 1
         self.lookup_count += 1
-        if lane.is_starting:
-            return batch, future
-        if lane.lingering:
-            lane.is_starting = True
-            lane.lingering.pop().set_result(True)
-        elif lane.workers < (self._workers if len(lane.batches) == 1 else self._max_workers):
-            lane.workers += 1
-            lane.is_starting = True
+        if lane.workers.call(self._workers if len(lane.batches) == 1 else self._max_workers):
             task = loop.create_task(self._work(lane), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -229,15 +214,15 @@ class Coalesced(Generic[Key, Value]):
 
     async def _work(self, lane: _Lane[Key]) -> None:
         """Reads batch after batch until none waits."""
-        lane.is_starting = False
+        lane.workers.begin()
         batch: _Batch[Key] | None = None
         try:
             # More may have come while the connection went back.
             while batch := batch or self._take(lane):
                 batch = await self._work_on_one_connection(lane, batch)
         finally:
-            lane.workers -= 1
-            if not lane.workers and not lane.batches and self._lanes.get(lane.caller) is lane:
+            lane.workers.end()
+            if not lane.workers.count and not lane.batches and self._lanes.get(lane.caller) is lane:
                 del self._lanes[lane.caller]
 
     async def _work_on_one_connection(
@@ -252,7 +237,9 @@ class Coalesced(Generic[Key, Value]):
                         break
                     await self._serve(current, lane.caller, read)
                     current.task = None
-                    current = self._take(lane) or await self._linger(lane)
+                    current = self._take(lane)
+                    if current is None and await lane.workers.linger():
+                        current = self._take(lane)
         except (Exception, asyncio.CancelledError) as error:
             # It could not be opened, it was lost, or nobody waits any more.
             if current is not None:
@@ -262,29 +249,6 @@ class Coalesced(Generic[Key, Value]):
                 current.fail(error)
             return None
         return current
-
-    async def _linger(self, lane: _Lane[Key]) -> _Batch[Key] | None:
-        """Keeps the connection for a little while; returns the next batch, if one comes."""
-        loop = asyncio.get_running_loop()
-        wake: asyncio.Future[bool] = loop.create_future()
-        lane.lingering.append(wake)
-
-        def give_up() -> None:
-            if not wake.done():
-                lane.lingering.remove(wake)
-                wake.set_result(False)
-
-        timer = loop.call_later(LINGER_S, give_up)
-        try:
-            is_woken = await wake
-        finally:
-            timer.cancel()
-            if wake in lane.lingering:
-                lane.lingering.remove(wake)
-        if is_woken:
-            lane.is_starting = False
-            return self._take(lane)
-        return None
 
     async def _serve(self, batch: _Batch[Key], caller: Hashable, read: Read[Key, Value]) -> None:
         self.statement_count += 1

@@ -163,6 +163,27 @@ def test_events_of_concurrent_calls_share_statements(door: str, url: str) -> Non
     assert statement_count <= 3
 
 
+def test_events_that_come_one_after_another_are_stored_on_one_connection(url: str) -> None:
+    given_back = []
+
+    async def reset(connection: Any) -> None:
+        given_back.append(connection)
+
+    async def case() -> int:
+        async with (
+            asyncpg.create_pool(url, min_size=0, max_size=5, reset=reset) as pool,
+            ingest(Event, pool, table="events") as events,
+        ):
+            given_back.clear()
+            for amount in range(20):
+                await events.add(event(amount))
+            return len(given_back)
+
+    assert 0 == run(case())
+    assert 1 == len(given_back)
+    assert [*range(20)] == amounts(url)
+
+
 def test_a_statement_has_no_more_events_than_max_batch(url: str) -> None:
     async def check() -> int:
         async with opened(url, max_batch=10) as events:

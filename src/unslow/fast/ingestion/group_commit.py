@@ -17,13 +17,12 @@ from pydantic import BaseModel
 from ..database import Connection, Source, database, is_lost
 from ..errors import NotOpenError, OutcomeUnknownError, OverloadedError
 from ..loops import RunningLoop
+from ..workers import TURNS, Workers
 from .batches import Added, Part, Request
 from .insertion import Insertion
 
 MAX_TEXT_CHARACTERS: Final = 16_000_000
 """Of one statement, unless one call has more; PostgreSQL itself takes 1 GB."""
-TURNS: Final = 100
-"""After so many statements a connection goes back to the pool, for others who wait for one."""
 ATTEMPTS: Final = 3
 RETRY_AFTER_S: Final = (1.0, 60.0)
 LATEST_WEIGHT: Final = 0.2
@@ -72,10 +71,8 @@ class GroupCommit:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: OrderedDict[Request, None] = OrderedDict()
         self._waiting_count = 0
-        self._worker_count = 0
+        self._workers = Workers()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_starting = False
-        """Whether one of the workers has not begun: it takes all that comes until then."""
         self._is_closed = False
         # What stores for many belongs to none of them: not to the trace of one, nor to its tenant.
         self._context = contextvars.Context()
@@ -112,15 +109,13 @@ class GroupCommit:
         loop = self._running.get()
         if loop is not self._loop:
             self._loop, self._waiting, self._waiting_count = loop, OrderedDict(), 0
-            self._worker_count, self._tasks, self._is_starting = 0, set(), False
+            self._workers, self._tasks = Workers(), set()
         self._check_room()
         request = Request(rows, loop.create_future())
         self._waiting[request] = None
         self._waiting_count += len(rows)
         self.row_count += len(rows)
-        if self._worker_count < self._max_workers and not self._is_starting:
-            self._worker_count += 1
-            self._is_starting = True
+        if self._workers.call(self._max_workers):
             task = loop.create_task(self._work(), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -154,23 +149,26 @@ class GroupCommit:
 
     async def _work(self) -> None:
         """Stores batch after batch until none waits."""
-        self._is_starting = False
+        workers = self._workers
+        workers.begin()
         parts: list[Part] = []
         """Of which the last goes first."""
         try:
             # More may have come while the connection went back.
             while parts := parts or self._take():
-                await self._work_on_one_connection(parts)
+                await self._work_on_one_connection(parts, workers)
         finally:
-            self._worker_count -= 1
+            workers.end()
 
-    async def _work_on_one_connection(self, parts: list[Part]) -> None:
+    async def _work_on_one_connection(self, parts: list[Part], workers: Workers) -> None:
         """Leaves in the list what is to go on another one."""
         try:
             async with self._database.connect(self._timeout_s) as connection:
                 for _ in range(TURNS):
                     await self._send_all(parts, connection)
                     parts += self._take()
+                    if not parts and await workers.linger():
+                        parts += self._take()
                     if not parts:
                         break
         except _LostError:
