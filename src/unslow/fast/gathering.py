@@ -47,7 +47,7 @@ _OF_ONE_KEY: Final = ("22", "42804", "42883")
 class _Batch(Generic[Key]):
     """Look-ups that go together."""
 
-    __slots__ = ("is_retried", "left_count", "task", "waiter_count", "waiters")
+    __slots__ = ("__weakref__", "is_retried", "left_count", "task", "waiter_count", "waiters")
 
     def __init__(self) -> None:
         self.waiters: dict[Key, list[asyncio.Future[Any]]] = {}
@@ -129,8 +129,11 @@ class Coalesced(Generic[Key, Value]):
         max_workers: int = MAX_WORKERS,
         max_waiting: int = MAX_WAITING,
         missing: Any = None,
+        text: Callable[[Any], str] = lambda _caller: "",
     ) -> None:
         self._opened = opened
+        self.text = text
+        """The statement that reads for a caller; nothing where that is the app's own function."""
         self._max_keys = max_keys
         self._key_s = 0.0
         """How long a key took lately, in seconds."""
@@ -312,14 +315,16 @@ def coalesce(
     if isinstance(read, Rows):
         opened: Any = read.opened
         missing: Any = () if read.many else None
+        text: dict[str, Any] = {"text": read.text}
     else:
-        opened, missing = partial(_always, _of_two(read)), None
+        opened, missing, text = partial(_always, _of_two(read)), None, {}
     return Coalesced(
         opened,
         max_keys=max_keys,
         max_workers=max_workers,
         max_waiting=max_waiting,
         missing=missing,
+        **text,
     )
 
 
@@ -381,6 +386,10 @@ class Rows:
         self._key = key
         self._timeout_s = timeout_s
         self.many = many
+
+    def text(self, _caller: Any) -> str:
+        """The statement."""
+        return self._sql
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Read[Any, Any]]:

@@ -10,6 +10,7 @@ PROBES: Final = (
     Probe("aiohttp", ("aiohttp.client",)),
     Probe("asyncpg", ("asyncpg",)),
     Probe("blocking", ("builtins", "os", "pathlib", "subprocess", "time")),
+    Probe("fast", ("unslow.fast.gathering", "unslow.fast.ingestion.group_commit")),
     Probe("fastapi", ("fastapi.applications", "fastapi.routing")),
     # Loaded in every process, as the collector is; few apps import `gc`.
     Probe("garbage", ("sys",)),

@@ -163,7 +163,8 @@ def _statements(endpoint: Endpoint, page: Page) -> Iterator[Row]:
         calls = f"{average(one.calls_per_request):>{calls_width}} x  "
         shape = shorten_shape(one.shape, page.width - _TEXT_AT - len(calls))
         row = _row(label, milliseconds(one.ms_per_request), [calls + shape], page)
-        about = flow(_about(one, page), page.width, first=" " * _TEXT_AT, indent=_TEXT_AT)
+        items = _about(one, page)
+        about = flow(items, page.width, first=" " * _TEXT_AT, indent=_TEXT_AT) if items else []
         for line in about:
             line.stylize("dim")
         yield [*row, *about]

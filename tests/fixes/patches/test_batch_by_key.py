@@ -43,6 +43,25 @@ def loop(
     return subject(text, function, shape=shape, traces=[story.answers().trace()])
 
 
+@pytest.mark.parametrize(
+    ("shape", "code"),
+    [
+        ("SELECT name FROM members WHERE id = ANY(?)", "look_up, keys"),
+        ("INSERT INTO visits (id) SELECT id FROM json_to_recordset(?)", "events.add, rows"),
+    ],
+)
+def test_what_is_gathered_already_is_to_be_awaited_together(shape: str, code: str) -> None:
+    text = f"async def show():\n    return [await name(id) for id in ids]  {MARK}\n"
+    about = loop(text, shape, driver="unslow.fast")
+
+    told = advice(FIX, about)
+
+    assert "asyncio.gather(...)" == says(FIX, about)
+    assert "Line 2 of shop.py, in `show`, waits for one before it asks for the next." in told
+    assert f"await asyncio.gather(*map({code}))" == told.splitlines()[1]
+    assert ("add_many" in told) == shape.startswith("INSERT")
+
+
 def test_a_loop_of_asyncpg_becomes_one_fetch_whose_rows_are_looked_up_by_key() -> None:
     about = loop(FORUM, "SELECT name FROM members WHERE id = ?", function="Store.author")
 

@@ -62,7 +62,7 @@ class GroupCommit:
         timeout_s: float | None,
     ) -> None:
         self._database = database(source)
-        self._insertion = insertion
+        self.insertion = insertion
         self._max_batch = max_batch
         self._max_workers = workers
         self._max_waiting = max_waiting
@@ -85,7 +85,7 @@ class GroupCommit:
         """Takes rows, and looks whether the table is as they need it."""
         self._is_closed = False
         async with self._database.connect(self._timeout_s) as connection:
-            await self._insertion.prepare(connection)
+            await self.insertion.prepare(connection)
 
     async def close(self) -> None:
         """Takes no more rows, and returns once all that came are stored or have failed."""
@@ -192,14 +192,14 @@ class GroupCommit:
             except Exception as error:
                 self._judge(error, parts, connection)
             else:
-                parts.pop().give(new, is_all_new=self._insertion.is_all_new)
+                parts.pop().give(new, is_all_new=self.insertion.is_all_new)
 
     async def _send(
         self, part: Part, rows: Sequence[BaseModel], connection: Connection
     ) -> Collection[int] | None:
-        if not self._insertion.is_prepared:
-            await self._insertion.prepare(connection)
-        text = self._insertion.text(rows)
+        if not self.insertion.is_prepared:
+            await self.insertion.prepare(connection)
+        text = self.insertion.text(rows)
         if len(text) > MAX_TEXT_CHARACTERS and len(part.requests) > 1:
             raise _TooLongError
         if _is_closed(connection.raw):
@@ -207,7 +207,7 @@ class GroupCommit:
         part.is_sent = True
         self.statement_count += 1
         started_s = asyncio.get_running_loop().time()
-        new = await self._insertion.insert(connection, text)
+        new = await self.insertion.insert(connection, text)
         row_s = (asyncio.get_running_loop().time() - started_s) / len(rows)
         self._row_s += LATEST_WEIGHT * (row_s - self._row_s)
         return new
@@ -223,7 +223,7 @@ class GroupCommit:
         may_go_again = part.attempt_count < ATTEMPTS
         if is_lost(error) or _is_closed(connection.raw):
             part.is_doubtful |= part.is_sent
-            if not may_go_again or (part.is_doubtful and not self._insertion.has_key):
+            if not may_go_again or (part.is_doubtful and not self.insertion.has_key):
                 self._fail(parts.pop(), error)
             raise _LostError from error
         if may_go_again and getattr(error, "sqlstate", None) in _AGAIN:
@@ -242,12 +242,12 @@ class GroupCommit:
             part.fail(error)
             return
         advice = "look for it before you send it again, or declare a key"
-        if self._insertion.has_key:
+        if self.insertion.has_key:
             advice = "it has a key, so send it again: it is not stored twice"
         unknown = OutcomeUnknownError(
             f"the connection was lost ({type(error).__name__}) while the event was on its way: "
             f"it is stored, or it is not; {advice}",
-            is_safe_to_repeat=self._insertion.has_key,
+            is_safe_to_repeat=self.insertion.has_key,
         )
         unknown.__cause__ = error
         part.fail(unknown)

@@ -84,7 +84,8 @@ class Insertion:
         self._table = _quoted(table) if schema is None else f"{_quoted(schema)}.{_quoted(table)}"
         self._key = self._key_columns((key,) if isinstance(key, str) else key or ())
         self._on_conflict = on_conflict
-        self._sql = ""
+        self.sql = ""
+        """The statement, once the catalog was read."""
         self._writers: Sequence[tuple[str, Writer]] = ()
 
     @property
@@ -95,7 +96,7 @@ class Insertion:
     @property
     def is_prepared(self) -> bool:
         """Whether the catalog was read."""
-        return bool(self._sql)
+        return bool(self.sql)
 
     def _key_columns(self, fields: Sequence[str]) -> Sequence[str]:
         for field in fields:
@@ -136,7 +137,7 @@ class Insertion:
             for field, column in self._columns.items()
         }
         self._writers = [(field, one) for field, one in writers.items() if one is not None]
-        self._sql = self._statement([found[column].type for column in self._columns.values()])
+        self.sql = self._statement([found[column].type for column in self._columns.values()])
 
     async def _check_key(self, connection: Connection) -> None:
         if not self._key:
@@ -189,9 +190,9 @@ class Insertion:
             The places, from 1, of those that are new; `None` where that is not known.
         """
         if not self._key:
-            await connection.execute(self._sql, [text])
+            await connection.execute(self.sql, [text])
             return None
-        return {place for (place,) in await connection.fetch(self._sql, [text])}
+        return {place for (place,) in await connection.fetch(self.sql, [text])}
 
     @property
     def is_all_new(self) -> bool:

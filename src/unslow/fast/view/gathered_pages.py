@@ -50,7 +50,7 @@ class GatheredPages:
         self._sent = sent
         self._alone: dict[Any, Statement] = {}
         self._together: dict[Any, Statement | None] = {}
-        self._gathered: Coalesced[Any, Found] = Coalesced(self._opened)
+        self._gathered: Coalesced[Any, Found] = Coalesced(self._opened, text=self._text)
 
     async def read(self, asked: Asked) -> tuple[bytes | None, str | None]:
         """The items as JSON, and the next cursor; no items where one can only be made by Python."""
@@ -104,6 +104,11 @@ class GatheredPages:
         }
         rows = await connection.fetch(statement.text, statement.arguments(**arrays))
         return {keys[row[0] - 1]: _found(row[1:]) for row in rows}
+
+    def _text(self, shape: Any) -> str:
+        """The statement for a page of this shape, once one was read."""
+        statement = self._alone.get(shape) or self._together.get(shape)
+        return "" if statement is None else statement.text
 
     def _page(self, key: Any, shape: Any) -> Select[Any]:
         asked = self._pages.asked_for(shape, dict(key))

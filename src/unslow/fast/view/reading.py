@@ -75,7 +75,7 @@ class RowsByKey:
 
 def gathered(source: DocumentsByKey | RowsByKey, missing: Any) -> Coalesced[Any, Any]:
     """Concurrent look-ups together."""
-    return Coalesced(source.opened, missing=missing)
+    return Coalesced(source.opened, missing=missing, text=lambda _caller: source.statement.text)
 
 
 def unmarked(sent: bytes | str | None) -> bytes | None:

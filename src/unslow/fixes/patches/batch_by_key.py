@@ -24,6 +24,8 @@ from .shapes import Batch, batch_of, quoted, shown
 
 _FIX: Final = "batch-by-key"
 _POSTGRESQL: Final = ("asyncpg", "psycopg", "pg8000")
+_GATHERED: Final = "unslow.fast"
+"""The driver of what `coalesce`, `View` and `ingest` send for all that wait at one moment."""
 _MOST_IN_LINE: Final = 60
 
 
@@ -35,6 +37,8 @@ def candidates(subject: Subject) -> tuple[Arm, ...]:
 def write(subject: Subject, arm: Arm) -> Patch:  # noqa: ARG001  # each fix is written so
     """Says what to send in place of the loop: who reads its rows has to be changed with it."""
     loop = _Loop.of(subject)
+    if loop.is_gathered:
+        return Patch(advice=_of_gathered(loop))
     return Patch(advice=_of_writes(loop) if loop.is_write else _of_reads(loop))
 
 
@@ -53,6 +57,8 @@ class _Loop(NamedTuple):
     """Whether a key may have several rows."""
     is_write: bool
     has_arrays: bool
+    is_gathered: bool
+    """Whether all that wait at one moment are sent as one already."""
 
     @classmethod
     def of(cls, subject: Subject) -> _Loop:
@@ -75,11 +81,14 @@ class _Loop(NamedTuple):
             has_many=max(rows, default=0) > 1,
             is_write=is_write(finding.shape),
             has_arrays=has_arrays,
+            is_gathered=driver == _GATHERED,
         )
 
     @property
     def says(self) -> str:
         """What is sent then, as short as it can be said."""
+        if self.is_gathered:
+            return "asyncio.gather(...)"
         if self.is_write:
             return "executemany(...)"
         if self.batch is None:
@@ -125,6 +134,16 @@ def _selected(node: cst.CSTNode, sender: Sender) -> Iterator[str]:
         name = sender.names.class_of(root.args[0].value)
         if name is not None and name[:1].isupper():
             yield sender.source.code(root.args[0].value)
+
+
+def _of_gathered(loop: _Loop) -> str:
+    mapped = "events.add, rows" if loop.is_write else "look_up, keys"
+    return told(
+        f"{where(loop.place)}, waits for one before it asks for the next.",
+        "await them together: what is asked for at one moment is one statement.",
+        "`add_many` stores all or none." if loop.is_write else "",
+        code=f"await asyncio.gather(*map({mapped}))",
+    )
 
 
 def _of_reads(loop: _Loop) -> str:
