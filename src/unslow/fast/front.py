@@ -7,6 +7,7 @@ the place of the app, and passes on to it all that it does not answer itself.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -25,10 +26,10 @@ PARAMETER: Final = re.compile(r"{(\w+)(?::\w+)?}")
 class BareRoute(Protocol):
     """A route of a framework that can answer without it."""
 
-    path: str
-    is_bare: bool
-    """Whether nothing of the framework's was asked of it, such as a dependency."""
     bare_method: str
+
+    def is_bare(self, path: str, dependencies: Sequence[Any]) -> bool:
+        """Whether nothing of the framework's is asked of it at this path."""
 
     def accepts(self, values: Sequence[str]) -> bool:
         """Whether it would answer a path with these parameters, as texts."""
@@ -43,7 +44,7 @@ def bare(app: Any, *, skip_middleware: bool = False) -> Application:
     """An ASGI application that answers the app's bare routes itself and passes on all else.
 
     Only a route that no earlier one of the app could have taken is answered so, and none with
-    dependencies, whether its own or the app's.
+    dependencies, whether its own, the app's or those of a router that it came with.
 
     Args:
         app: A FastAPI or Starlette app with routes of blocks.
@@ -59,7 +60,7 @@ def bare(app: Any, *, skip_middleware: bool = False) -> Application:
             f"the app has middleware ({', '.join(middleware)}) that bare routes would not go "
             "through; serve the app itself, or say bare(app, skip_middleware=True)"
         )
-    found = [*_bare_routes(app.routes)]
+    found = [*_bare_routes([*_placed(app.routes)])]
     if not found:
         raise DefinitionError(
             "the app has no route that could be answered bare; wanted one of a block, such as "
@@ -71,12 +72,12 @@ def bare(app: Any, *, skip_middleware: bool = False) -> Application:
 class _Bare:
     """The routes by method and number of segments, then the app."""
 
-    def __init__(self, app: Application, routes: Sequence[BareRoute]) -> None:
+    def __init__(self, app: Application, routes: Sequence[tuple[str, BareRoute]]) -> None:
         self._app = app
         self._routes: dict[tuple[str, int], list[tuple[Any, BareRoute]]] = {}
-        for route in routes:
-            pattern = re.compile(PARAMETER.sub("([^/]+)", _escaped(route.path)))
-            place = (route.bare_method, route.path.count("/"))
+        for path, route in routes:
+            pattern = re.compile(PARAMETER.sub("([^/]+)", _escaped(path)))
+            place = (route.bare_method, path.count("/"))
             self._routes.setdefault(place, []).append((pattern.fullmatch, route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,15 +97,32 @@ def _escaped(path: str) -> str:
     return "".join(one if one.startswith("{") else re.escape(one) for one in pieces)
 
 
-def _bare_routes(routes: Sequence[Any]) -> Iterator[BareRoute]:
-    for place, route in enumerate(routes):
-        if not isinstance(route, BareRoute) or not route.is_bare:
+def _placed(routes: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Each route, and what tells where it stands: its path, its methods, its dependencies.
+
+    Newer FastAPI leaves the routes of a router in it, and says by a context of each what the
+    router adds; older copies them into the app.
+    """
+    contexts = getattr(sys.modules.get("fastapi.routing"), "iter_route_contexts", None)
+    if contexts is None:
+        yield from ((one, one) for one in routes)
+    else:
+        yield from ((one.original_route, one) for one in contexts(routes))
+
+
+def _bare_routes(routes: Sequence[tuple[Any, Any]]) -> Iterator[tuple[str, BareRoute]]:
+    """With their paths."""
+    for place, (route, standing) in enumerate(routes):
+        if not isinstance(route, BareRoute):
             continue
-        if not any(_may_take(earlier, route) for earlier in routes[:place]):
-            yield route
+        path = standing.path
+        if route.is_bare(path, standing.dependencies) and not any(
+            _may_take(earlier, path, route) for _, earlier in routes[:place]
+        ):
+            yield path, route
 
 
-def _may_take(earlier: Any, route: BareRoute) -> bool:
+def _may_take(earlier: Any, own_path: str, route: BareRoute) -> bool:
     """Whether an earlier route could be the one that answers a path of this one."""
     methods = getattr(earlier, "methods", None)
     path = getattr(earlier, "path", None)
@@ -112,7 +130,7 @@ def _may_take(earlier: Any, route: BareRoute) -> bool:
         return True
     if methods is not None and route.bare_method not in methods:
         return False
-    theirs, ours = path.split("/"), route.path.split("/")
+    theirs, ours = path.split("/"), own_path.split("/")
     # A mount takes all paths that begin with its own.
     if methods is None:
         ours = ours[: len(theirs)]

@@ -405,7 +405,7 @@ def test_fastapis_work_per_request_is_left_out_where_it_may_be(
 
 @pytest.mark.parametrize(
     ("kind", "is_bare"),
-    [("fastapi", True), ("fastapi-router", False), ("fastapi-dependency", False)],
+    [("fastapi", True), ("fastapi-router", True), ("fastapi-dependency", False)],
 )
 def test_it_is_answered_in_front_of_the_app_where_nothing_else_is_asked(
     url: str, kind: str, is_bare: bool

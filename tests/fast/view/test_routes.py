@@ -32,7 +32,7 @@ def url(new_database: Callable[[], AbstractContextManager[str]]) -> Iterator[str
         yield made
 
 
-def routes(app: FastAPI, engine: AsyncEngine) -> Any:
+def routes(app: FastAPI | APIRouter, engine: AsyncEngine) -> Any:
     users = View(UserOut, User, engine, keyset=KEYSET, filters={"city": User.city})
     users.list_route(app, "/users", fields=True, total="exact", tags=["people"])
     users.route(app, "/users/{key}")
@@ -43,6 +43,18 @@ def routes(app: FastAPI, engine: AsyncEngine) -> Any:
 
 def in_front(app: FastAPI, engine: AsyncEngine) -> Any:
     return bare(routes(app, engine))
+
+
+def in_router(app: FastAPI, engine: AsyncEngine) -> Any:
+    inner, outer = APIRouter(), APIRouter()
+    routes(inner, engine)
+    outer.include_router(inner)
+    app.include_router(outer)
+    return app
+
+
+def in_front_of_router(app: FastAPI, engine: AsyncEngine) -> Any:
+    return bare(in_router(app, engine))
 
 
 @asynccontextmanager
@@ -68,29 +80,30 @@ def got(url: str, build: Build, path: str, **headers: str) -> tuple[int, Any]:
     return run(case())
 
 
-both = pytest.mark.parametrize("build", [routes, in_front])
+EVERYWHERE = [routes, in_front, in_router, in_front_of_router]
+everywhere = pytest.mark.parametrize("build", EVERYWHERE)
 
 
-@both
+@everywhere
 def test_a_row_is_read_by_the_key_in_the_path(url: str, build: Build) -> None:
     status, found = got(url, build, "/users/3?any=thing")
 
     assert (200, "user 3") == (status, found["name"])
 
 
-@both
+@everywhere
 def test_a_key_of_two_columns_is_two_parameters(url: str, build: Build) -> None:
     expected = {"row": "A", "number": 2, "guest": None}
 
     assert (200, expected) == got(url, build, "/seats/A/2")
 
 
-@both
+@everywhere
 def test_what_is_not_there_is_404(url: str, build: Build) -> None:
     assert (404, {"detail": "Not Found"}) == got(url, build, "/users/99")
 
 
-@both
+@everywhere
 @pytest.mark.parametrize("key", ["x", "1.5", "%20", "-", "9" * 20, "9" * 40, "\u0661"])
 def test_a_key_that_is_none_is_what_fastapi_says_of_it(url: str, build: Build, key: str) -> None:
     def by_hand(app: FastAPI, _: AsyncEngine) -> Any:
@@ -108,7 +121,7 @@ def test_a_key_that_is_none_is_what_fastapi_says_of_it(url: str, build: Build, k
         assert (status, found) == got(url, build, f"/users/{key}")
 
 
-@both
+@everywhere
 def test_a_client_may_choose_fields_where_it_was_allowed(url: str, build: Build) -> None:
     assert (200, {"id": 1, "posts": [{"id": n} for n in (10, 11, 12)]}) == got(
         url, build, "/users/1/feed?fields=id,posts.id"
@@ -118,7 +131,7 @@ def test_a_client_may_choose_fields_where_it_was_allowed(url: str, build: Build)
     assert 4 == len(got(url, build, "/users/1?fields=id")[1])
 
 
-@both
+@everywhere
 def test_pages_follow_one_another(url: str, build: Build) -> None:
     async def case() -> list[Any]:
         async with client_of(url, build) as client:
@@ -138,14 +151,14 @@ def test_a_query_is_read_as_the_framework_reads_it(query: bytes) -> None:
     assert dict(QueryParams(query)) == queried(query)
 
 
-@both
+@everywhere
 def test_a_page_has_what_the_query_filters(url: str, build: Build) -> None:
     status, found = got(url, build, "/users?city=city%201")
 
     assert (200, [1, 7]) == (status, [item["id"] for item in found["items"]])
 
 
-@both
+@everywhere
 @pytest.mark.parametrize(
     ("query", "status"),
     [("limit=6", 422), ("limit=x", 422), ("cursor=x", 400), ("fields=x", 400), ("other=1", 200)],
@@ -166,6 +179,65 @@ def test_all_of_it_stands_in_the_openapi_document(url: str) -> None:
     assert ["people"] == page["tags"]
     content = page["responses"]["200"]["content"]["application/json"]
     assert "#/components/schemas/Page_UserOut_" == content["schema"]["$ref"]
+
+
+# Where it stands.
+
+
+def with_dependency(app: FastAPI, engine: AsyncEngine) -> Any:
+    View(UserOut, User, engine).route(app, "/users/{key}", dependencies=[Depends(lambda: None)])
+    return app
+
+
+@pytest.mark.parametrize(
+    ("build", "is_bare"), [*((one, True) for one in EVERYWHERE), (with_dependency, False)]
+)
+def test_the_frameworks_work_per_request_is_left_out_where_it_may_be(
+    url: str, build: Build, is_bare: bool
+) -> None:
+    scopes: list[Any] = []
+
+    def seen(app: FastAPI, engine: AsyncEngine) -> Any:
+        built = build(app, engine)
+
+        async def outer(scope: Any, receive: Any, send: Any) -> None:
+            scopes.append(scope)
+            await built(scope, receive, send)
+
+        return outer
+
+    assert [200, 200] == [got(url, seen, "/users/1")[0] for _ in range(2)]
+    # Put there by what FastAPI runs around an endpoint.
+    assert [is_bare] * 2 == ["fastapi_inner_astack" not in scope for scope in scopes]
+
+
+def below_prefix(app: FastAPI, engine: AsyncEngine) -> Any:
+    router = APIRouter(prefix="/v1")
+    View(UserOut, User, engine).route(router, "/users/{key}")
+    app.include_router(router, prefix="/api")
+    return app
+
+
+@pytest.mark.parametrize("build", [below_prefix, lambda *of: bare(below_prefix(*of))])
+def test_the_prefixes_of_routers_are_part_of_the_path(url: str, build: Build) -> None:
+    assert 1 == got(url, build, "/api/v1/users/1")[1]["id"]
+    assert [404] * 3 == [
+        got(url, build, path)[0] for path in ("/users/1", "/v1/users/1", "/api/users/1")
+    ]
+
+
+def below_parameter(app: FastAPI, engine: AsyncEngine) -> Any:
+    router = APIRouter()
+    View(UserOut, User, engine).route(router, "/users/{key}")
+    View(UserOut, User, engine).route(app, "/open/{key}")
+    app.include_router(router, prefix="/teams/{team}")
+    return app
+
+
+@pytest.mark.parametrize("build", [below_parameter, lambda *of: bare(below_parameter(*of))])
+def test_a_parameter_of_a_prefix_is_not_taken_for_the_key(url: str, build: Build) -> None:
+    assert 1 == got(url, build, "/teams/2/users/1")[1]["id"]
+    assert 3 == got(url, build, "/open/3")[1]["id"]
 
 
 # Who may.
@@ -194,13 +266,24 @@ def guarded_router(app: FastAPI, engine: AsyncEngine) -> Any:
     return app
 
 
-@pytest.mark.parametrize("build", [guarded, guarded_app, guarded_router])
+def guarded_inclusion(app: FastAPI, engine: AsyncEngine) -> Any:
+    inner, outer = APIRouter(), APIRouter(dependencies=[Depends(known)])
+    View(UserOut, User, engine).route(inner, "/users/{id}")
+    outer.include_router(inner)
+    app.include_router(outer)
+    return app
+
+
+GUARDED = [guarded, guarded_app, guarded_router, guarded_inclusion]
+
+
+@pytest.mark.parametrize("build", GUARDED)
 def test_dependencies_are_asked_wherever_they_were_given(url: str, build: Build) -> None:
     assert (401, {"detail": "Who are you?"}) == got(url, build, "/users/1")
     assert 200 == got(url, build, "/users/1", key="right")[0]
 
 
-@pytest.mark.parametrize("build", [guarded, guarded_app, guarded_router])
+@pytest.mark.parametrize("build", GUARDED)
 def test_a_route_with_dependencies_is_not_answered_in_front(url: str, build: Build) -> None:
     def with_another(app: FastAPI, engine: AsyncEngine) -> Any:
         View(UserOut, User, engine).route(app, "/open/{id}")
@@ -209,8 +292,14 @@ def test_a_route_with_dependencies_is_not_answered_in_front(url: str, build: Bui
     assert 401 == got(url, with_another, "/users/1")[0]
 
 
-def test_an_earlier_route_of_the_app_is_asked_first(url: str) -> None:
-    def build(app: FastAPI, engine: AsyncEngine) -> Any:
+@pytest.mark.parametrize("front", [in_front, in_front_of_router])
+@pytest.mark.parametrize("is_included", [False, True])
+def test_an_earlier_route_of_the_app_is_asked_first(
+    url: str, front: Build, is_included: bool
+) -> None:
+    def build(whole: FastAPI, engine: AsyncEngine) -> Any:
+        app = APIRouter() if is_included else whole
+
         @app.get("/users/me")
         async def me() -> str:
             return "me"
@@ -219,7 +308,9 @@ def test_an_earlier_route_of_the_app_is_asked_first(url: str) -> None:
         async def first(anything: str) -> str:
             return f"the first of {anything}"
 
-        return in_front(app, engine)
+        if isinstance(app, APIRouter):
+            whole.include_router(app)
+        return front(whole, engine)
 
     assert (200, "me") == got(url, build, "/users/me")
     assert (200, "the first of A") == got(url, build, "/seats/A/1")
@@ -303,7 +394,7 @@ def test_a_response_can_be_made_in_an_endpoint_of_ones_own(url: str) -> None:
     assert 1 == json.loads(json.dumps(got(url, build, "/users?limit=1")[1]))["items"][0]["id"]
 
 
-@both
+@everywhere
 def test_where_no_connection_is_free_in_time_the_client_is_told_to_come_back(
     url: str, build: Build
 ) -> None:

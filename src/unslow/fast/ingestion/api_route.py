@@ -1,4 +1,4 @@
-"""The route of an ingest in FastAPI: bare where nothing else is asked of it."""
+"""The route of an ingest in FastAPI."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import Body
-from fastapi.routing import APIRoute
 
+from ..api_routes import BareAPIRoute
 from .batches import Added
 from .receiver import Receiver
 from .request_bodies import Receive, Scope, Send, limited
@@ -31,19 +31,10 @@ def endpoint(receiver: Receiver) -> Any:
     return add
 
 
-class IngestRoute(APIRoute):
+class IngestRoute(BareAPIRoute):
     """The route of an `endpoint`."""
 
-    _app: Any = None
-    _is_in_app: bool = False
-    """Whether it is in the list of that app, where all dependencies have been added to its own."""
-
     bare_method = "POST"
-
-    @property
-    def is_bare(self) -> bool:
-        """Whether it has no dependencies; those of the app are its own by then."""
-        return not self.dependencies
 
     def accepts(self, values: Sequence[str]) -> bool:
         """It reads nothing of its path."""
@@ -62,26 +53,10 @@ class IngestRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that has matched."""
         receiver: Receiver = self.endpoint.receiver  # type: ignore[attr-defined]  # put there by `endpoint`
-        if scope["method"] == "POST" and self._is_bare(scope):
+        if scope["method"] == "POST" and self.stands_bare(scope):
             await receiver(scope, receive, send)
         else:
             await super().handle(scope, limited(receive, receiver.max_body_bytes), send)
-
-    def _is_bare(self, scope: Scope) -> bool:
-        """Whether no dependency is to be solved, of its own, of the app, or of a router."""
-        if self.dependencies:
-            return False
-        app = scope.get("app")
-        if app is not self._app:
-            self._app = app
-            self._is_in_app = any(one is self for one in getattr(app, "routes", ()))
-        if self._is_in_app:
-            return True
-        # FastAPI keeps in the scope what the router adds that it came with; where that is not
-        # found, it may be anything.
-        context = scope.get("fastapi", {}).get("effective_route_context")
-        is_of_this = getattr(context, "original_route", None) is self
-        return is_of_this and not getattr(context, "dependencies", True)
 
 
 def add_api_route(

@@ -13,11 +13,11 @@ from typing import Annotated, Any, Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from fastapi import Query
-from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from sqlalchemy.types import BigInteger, Integer, SmallInteger
 from starlette.responses import Response
 
+from ..api_routes import BareAPIRoute
 from ..errors import BadRequestError, DefinitionError, OverloadedError, PoolTimeoutError
 from ..front import PARAMETER, Receive, Scope, Send
 from .responses import HEADERS, NOT_FOUND, refusal, responded
@@ -35,6 +35,9 @@ _FIELDS: Final = Annotated[
 
 class Endpoint:
     """What a `ViewRoute` answers with."""
+
+    path_names: Sequence[str] = ()
+    """The parameters of the path, in their order."""
 
     def __init__(self, document: Document, parameters: Mapping[str, Any], name: str) -> None:
         self.document = document
@@ -83,6 +86,7 @@ class ByKey(Endpoint):
     ) -> None:
         kinds = {name: column.type.python_type for name, column in columns.items()}
         super().__init__(document, {**kinds, **({"fields": _FIELDS} if fields else {})}, name)
+        self.path_names = [*columns]
         self._holders = {name: holder(column) for name, column in columns.items()}
         self._parsers = [parser(column) for column in columns.values()]
         self._fields = fields
@@ -144,14 +148,15 @@ class InPages(Endpoint):
         )
 
 
-class ViewRoute(APIRoute):
-    """The route of such an endpoint, bare where nothing else is asked of it."""
+class ViewRoute(BareAPIRoute):
+    """The route of such an endpoint."""
+
+    bare_method = "GET"
 
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self._answers: Endpoint = endpoint.answers
-        self.is_bare = not self.dependencies
-        self.bare_method = "GET"
+        self.path_names = self._answers.path_names
 
     def accepts(self, values: Sequence[str]) -> bool:
         """Whether it would answer a path with these parameters."""
@@ -185,8 +190,7 @@ class ViewRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that has matched."""
-        # A router that was included brings dependencies of its own, and its mark is in the scope.
-        if self.is_bare and scope["method"] == "GET" and not scope.get("fastapi"):
+        if scope["method"] == "GET" and self.stands_bare(scope):
             values = [str(one) for one in scope["path_params"].values()]
             if await self.answer_bare(values, scope, receive, send):
                 return
