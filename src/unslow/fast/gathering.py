@@ -186,16 +186,17 @@ class Coalesced(Generic[Key, Value]):
         lane = self._lanes.get(caller)
         if lane is None:
             lane = self._lanes[caller] = _Lane(caller)
-        if lane.batches and len(lane.batches[-1].waiters) < self._keys_at_once():
-            batch = lane.batches[-1]
+        batches = lane.batches
+        if batches and len(batches[-1].waiters) < self._keys_at_once():
+            batch = batches[-1]
         else:
             batch = _Batch()
-            lane.batches.append(batch)
+            batches.append(batch)
         future: asyncio.Future[Any] = loop.create_future()
         batch.add(key, future)
         self._waiting_count += 1
         self.lookup_count += 1
-        if lane.workers.call(self._workers if len(lane.batches) == 1 else self._max_workers):
+        if lane.workers.call(self._workers if len(batches) == 1 else self._max_workers):
             task = loop.create_task(self._work(lane), context=self._context)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

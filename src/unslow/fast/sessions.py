@@ -5,7 +5,7 @@ A filter for tenants or deleted rows usually hangs there: where one does, only t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -23,25 +23,36 @@ def is_of_the_app(listener: Any) -> bool:
 
 
 class SessionHooks:
-    """The hooks of a session class, looked at again each time: an app may add one late."""
+    """The hooks of session classes, looked at again each time: an app may add one late."""
 
-    def __init__(self, kind: type[Session]) -> None:
-        # Never used as one: listeners are only to be seen through an instance.
-        instance: Any = kind.__new__(kind)
-        self._listeners = [(name, getattr(instance.dispatch, name)) for name in _SESSION_EVENTS]
-        self._kind = kind
-        self._overridden = [
-            name for name in _SESSION_METHODS if getattr(kind, name) is not getattr(Session, name)
-        ]
+    def __init__(self, kinds: Sequence[type[Session]]) -> None:
+        self._listeners = [one for kind in kinds for one in _listeners_of(kind)]
+        self._overridden = next((what for kind in kinds if (what := _overridden(kind))), None)
 
     def found(self) -> str | None:
         """The first hook of the app's, if there is one."""
-        for name, listeners in self._listeners:
-            if listeners and any(is_of_the_app(one) for one in listeners):
-                return f"{self._kind.__name__} has a listener for {name}"
-        for name in self._overridden:
-            return f"{self._kind.__name__} has a {name} of its own"
+        if self._overridden is not None:
+            return self._overridden
+        for what, listeners in self._listeners:
+            if listeners and any(map(is_of_the_app, listeners)):
+                return what
         return None
+
+
+def _listeners_of(kind: type[Session]) -> Iterator[tuple[str, Any]]:
+    """What they are called, and who listens."""
+    # Never used as one: listeners are only to be seen through an instance.
+    instance: Any = kind.__new__(kind)
+    for name in _SESSION_EVENTS:
+        yield f"{kind.__name__} has a listener for {name}", getattr(instance.dispatch, name)
+
+
+def _overridden(kind: type[Session]) -> str | None:
+    """The first method of a session class that is not SQLAlchemy's, if there is one."""
+    for name in _SESSION_METHODS:
+        if getattr(kind, name) is not getattr(Session, name):
+            return f"{kind.__name__} has a {name} of its own"
+    return None
 
 
 def session_classes() -> Iterator[type[Session]]:
@@ -72,7 +83,7 @@ class Hooks:
 
     def __init__(self, factory: Any | None) -> None:
         self._factory = factory
-        self._known: list[SessionHooks] = []
+        self._sessions = SessionHooks([])
         self._known_count = -1
 
     def found(self, engine: Any | None) -> str | None:
@@ -80,19 +91,13 @@ class Hooks:
         if engine is not None and (hook := engine_hook(engine)) is not None:
             return hook
         # Looked at before each answer.
-        for one in self._sessions():
-            if (hook := one.found()) is not None:
-                return hook
-        return None
-
-    def _sessions(self) -> list[SessionHooks]:
         count = 0 if self._factory is not None else len(Session.__subclasses__())
         if count != self._known_count:
             factory = self._factory
             kinds = session_classes() if factory is None else [sync_class(factory)]
-            self._known = [SessionHooks(one) for one in kinds]
+            self._sessions = SessionHooks([*kinds])
             self._known_count = count
-        return self._known
+        return self._sessions.found()
 
 
 def sync_class(factory: Any) -> type[Session]:

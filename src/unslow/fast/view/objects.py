@@ -121,7 +121,7 @@ class Objects(Generic[Model]):
                 "async_sessionmaker"
             )
         hook = self._hooks.found(None)
-        if hook is not None and SessionHooks(Session).found() is None:
+        if hook is not None and SessionHooks([Session]).found() is None:
             raise DefinitionError(
                 f"{hook}, and a session of the view's own would go past it; give the view "
                 "session=, the async_sessionmaker that the app uses"

@@ -30,16 +30,17 @@ class Selection:
         self._where = where
         self._missing = missing
         self._pages = pages
-        self._written: dict[str, Written] = {}
+        self.by_driver: dict[str, Written] = {}
+        """The statements that there are."""
 
     def written(self, database: Database, documents: Documents) -> Written:
         """The statements for a driver."""
-        found = self._written.get(documents.driver)
+        found = self.by_driver.get(documents.driver)
         if found is None:
             found = Written(
                 database, self._node, documents, self._where, self._missing, self._pages
             )
-            self._written[documents.driver] = found
+            self.by_driver[documents.driver] = found
         return found
 
 

@@ -93,6 +93,7 @@ class View(Generic[Model]):
         # What is never sure raises here already: with another driver less is, never more.
         self._choice = self._chosen("asyncpg")
         self._source: Any = None
+        self._driver = ""
         self._source_engine: AsyncEngine | None = None
         """What the last answer was read from, and the engine if it is one."""
         self._rows = Rows(self.node, self._limits)
@@ -385,7 +386,9 @@ class View(Generic[Model]):
         return found
 
     def _written(self, selection: Selection) -> Written:
-        return selection.written(self._database, self._documents_on(self._database.driver))
+        """The statements for the database that `_make` has looked at."""
+        found = selection.by_driver.get(self._driver)
+        return found or selection.written(self._database, self._documents_on(self._driver))
 
     def _dumped(self, model: Model, selection: Selection) -> bytes:
         return self._adapter.dump_json(model, by_alias=True, include=selection.include)
@@ -405,7 +408,8 @@ class View(Generic[Model]):
         if source is not self._source:
             # An app that is started again opens another pool.
             self._source, self._source_engine = source, self._engine()
-            self._choice = self._chosen(self._database.driver)
+            self._driver = self._database.driver
+            self._choice = self._chosen(self._driver)
         if self._secured or self._hooks.found(self._source_engine) is not None:
             return "orm"
         return self._choice.make
