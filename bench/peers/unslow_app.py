@@ -46,7 +46,7 @@ users.route(app, "/users/{user_id}")
 feeds.route(app, "/users/{user_id}/feed")
 posts.list_route(app, "/posts")
 events.route(app, "/events")
-application = bare(app)
+application = bare(app, freeze=True)
 
 fastapi_app = FastAPI(lifespan=opened_pool)
 

@@ -105,5 +105,6 @@ async def read_metrics() -> Response:
     return Response(prometheus_client.generate_latest(), media_type=content_type)
 
 
-# Served in place of the app: answers the views' routes without the framework's work for each.
-application = bare(app)
+# Served in place of the app: answers the views' routes without the framework's work for each, and
+# spares all requests the whole collections of what was loaded at the start.
+application = bare(app, freeze=True)

@@ -6,6 +6,7 @@ the place of the app, and passes on to it all that it does not answer itself.
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
@@ -40,7 +41,7 @@ class BareRoute(Protocol):
         """Answers; or returns `False`, and the app is asked."""
 
 
-def bare(app: Any, *, skip_middleware: bool = False) -> Application:
+def bare(app: Any, *, skip_middleware: bool = False, freeze: bool = False) -> Application:
     """An ASGI application that answers the app's bare routes itself and passes on all else.
 
     Only a route that no earlier one of the app could have taken is answered so, and none with
@@ -49,6 +50,10 @@ def bare(app: Any, *, skip_middleware: bool = False) -> Application:
     Args:
         app: A FastAPI or Starlette app with routes of blocks.
         skip_middleware: That the app's middleware does not see these requests is right.
+        freeze: Once the app has started, the garbage collector is to leave what is loaded by then
+            alone (`gc.freeze`, for the whole process), until the app ends. A whole collection
+            looks at all of it and holds every request meanwhile: 70 ms, each 1.4 s, on the
+            machine of `bench/blocks.py`.
 
     Raises:
         DefinitionError: The app has middleware, and nobody said that it may be left out; or it has
@@ -66,14 +71,16 @@ def bare(app: Any, *, skip_middleware: bool = False) -> Application:
             "the app has no route that could be answered bare; wanted one of a block, such as "
             "view.route(app, path), without dependencies and before any other that its path fits"
         )
-    return _Bare(app, found)
+    return _Bare(app, found, freeze=freeze)
 
 
 class _Bare:
     """The routes by method and number of segments, then the app."""
 
-    def __init__(self, app: Application, routes: Sequence[tuple[str, BareRoute]]) -> None:
-        self._app = app
+    def __init__(
+        self, app: Application, routes: Sequence[tuple[str, BareRoute]], *, freeze: bool
+    ) -> None:
+        self._app = _frozen(app) if freeze else app
         self._routes: dict[tuple[str, int], list[tuple[Any, BareRoute]]] = {}
         for path, route in routes:
             pattern = re.compile(PARAMETER.sub("([^/]+)", _escaped(path)))
@@ -89,6 +96,33 @@ class _Bare:
                     if await route.answer_bare(match.groups(), scope, receive, send):
                         return
         await self._app(scope, receive, send)
+
+
+def _frozen(app: Application) -> Application:
+    """The app, which has the garbage collector leave its beginnings alone while it runs."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        is_frozen = False
+
+        async def started(message: MutableMapping[str, Any]) -> None:
+            nonlocal is_frozen
+            if message["type"] == "lifespan.startup.complete":
+                # What is garbage by now would stay for ever.
+                gc.collect()
+                gc.freeze()
+                is_frozen = True
+            await send(message)
+
+        try:
+            await app(scope, receive, started)
+        finally:
+            if is_frozen:
+                gc.unfreeze()
+
+    return application
 
 
 def _escaped(path: str) -> str:

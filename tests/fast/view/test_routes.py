@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -412,3 +413,38 @@ def test_where_no_connection_is_free_in_time_the_client_is_told_to_come_back(
 
     assert (503, "1") == (status, retry_after)
     assert "cannot be reached in time" in said
+
+
+# What is loaded.
+
+
+def test_what_is_loaded_at_the_start_is_left_alone_until_the_app_ends(url: str) -> None:
+    counts: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        counts["starting"] = gc.get_freeze_count()
+        yield
+        counts["running"] = gc.get_freeze_count()
+
+    async def case() -> int:
+        async with opened_engine(url) as engine:
+            app = routes(FastAPI(lifespan=lifespan), engine)
+            messages = iter(["lifespan.startup", "lifespan.shutdown"])
+            sent: list[str] = []
+
+            async def receive() -> Any:
+                return {"type": next(messages)}
+
+            async def send(message: Any) -> None:
+                sent.append(message["type"])
+
+            await bare(app, freeze=True)({"type": "lifespan", "state": {}}, receive, send)
+            assert ["lifespan.startup.complete", "lifespan.shutdown.complete"] == sent
+            return gc.get_freeze_count()
+
+    before = gc.get_freeze_count()
+
+    assert before == run(case())
+    assert before == counts["starting"]
+    assert counts["running"] > before + 1_000
