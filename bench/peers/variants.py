@@ -46,7 +46,13 @@ class Served(NamedTuple):
     process_id: int
 
 
-def _uvicorn(app: str, modules: Sequence[str], _folder: Path, lifespan: str = "on") -> list[str]:
+def _uvicorn(
+    app: str,
+    modules: Sequence[str],
+    _folder: Path,
+    lifespan: str = "on",
+    http: str = "httptools",
+) -> list[str]:
     module = app.partition(":")[0]
     if find_spec(f"bench.peers.{module}") is None:
         raise NotMeasuredError(f"bench/peers/{module}.py is not there")
@@ -54,7 +60,7 @@ def _uvicorn(app: str, modules: Sequence[str], _folder: Path, lifespan: str = "o
         if find_spec(one) is None:
             raise NotMeasuredError(f"{one} is not installed")
     command = [sys.executable, "-m", "uvicorn", f"bench.peers.{app}", "--host", _HOST]
-    command += ["--loop", "uvloop", "--http", "httptools", "--lifespan", lifespan]
+    command += ["--loop", "uvloop", "--http", http, "--lifespan", lifespan]
     return [*command, "--no-access-log", "--log-level", "warning"]
 
 
@@ -114,7 +120,12 @@ VARIANTS: Final = (
     Variant(
         "unslow-route",
         "FastAPI, the blocks' own routes in front of it; asyncpg",
-        partial(_uvicorn, "unslow_app:application", (_FASTAPI, "sqlalchemy", "asyncpg")),
+        partial(
+            _uvicorn,
+            "unslow_app:application",
+            (_FASTAPI, "sqlalchemy", "asyncpg"),
+            http="unslow.fast.uvicorn_http:HttpProtocol",
+        ),
     ),
     Variant("go", "net/http, encoding/json; pgx, statement by statement", partial(_go, "plain")),
     Variant("go-batched", "the same, reads and inserts gathered", partial(_go, "batched")),
