@@ -119,7 +119,7 @@ VARIANTS: Final = (
     ),
     Variant(
         "unslow-route",
-        "FastAPI, the blocks' own routes in front of it; asyncpg",
+        "FastAPI, the blocks' own routes in front of it, frozen, in one write; asyncpg",
         partial(
             _uvicorn,
             "unslow_app:application",
