@@ -220,6 +220,25 @@ def test_a_websocket_has_the_connection_to_itself() -> None:
     assert run(case()).startswith(b"HTTP/1.1 101")
 
 
+class GreetingProtocol(HttpProtocol):
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.transport.write(b"a")
+        self.transport.writelines([b"b", b"c"])
+        self.transport.close()
+
+
+def test_pieces_stay_in_their_order_however_they_are_written() -> None:
+    async def case() -> bytes:
+        async with served(GreetingProtocol) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            found = await reader.read()
+            writer.close()
+            return found
+
+    assert b"abc" == run(case())
+
+
 def test_the_command_line_takes_it_by_name() -> None:
     config = uvicorn.Config(app, http="unslow.fast.uvicorn_http:HttpProtocol")
     config.load()

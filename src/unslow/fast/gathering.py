@@ -129,11 +129,10 @@ class Coalesced(Generic[Key, Value]):
         max_workers: int = MAX_WORKERS,
         max_waiting: int = MAX_WAITING,
         missing: Any = None,
-        text: Callable[[Any], str] = lambda _caller: "",
+        text: Callable[[Any], str] | None = None,
     ) -> None:
         self._opened = opened
-        self.text = text
-        """The statement that reads for a caller; nothing where that is the app's own function."""
+        self._text = text
         self._max_keys = max_keys
         self._key_s = 0.0
         """How long a key took lately, in seconds."""
@@ -172,6 +171,10 @@ class Coalesced(Generic[Key, Value]):
             batch.leave()
             raise
         return value
+
+    def text(self, caller: Any) -> str:
+        """The statement that reads for a caller; empty where the app's own function does."""
+        return "" if self._text is None else self._text(caller)
 
     def _arrive(self, key: Key, caller: Hashable) -> tuple[_Batch[Key], asyncio.Future[Any]]:
         loop = self._running.get()
@@ -316,16 +319,16 @@ def coalesce(
     if isinstance(read, Rows):
         opened: Any = read.opened
         missing: Any = () if read.many else None
-        text: dict[str, Any] = {"text": read.text}
+        text = read.text
     else:
-        opened, missing, text = partial(_always, _of_two(read)), None, {}
+        opened, missing, text = partial(_always, _of_two(read)), None, None
     return Coalesced(
         opened,
         max_keys=max_keys,
         max_workers=max_workers,
         max_waiting=max_waiting,
         missing=missing,
-        **text,
+        text=text,
     )
 
 

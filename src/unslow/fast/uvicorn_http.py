@@ -9,6 +9,7 @@ until the first of the body is there (its specification, "Response Start").
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -62,6 +63,10 @@ class _Joining:
             self._loop.call_soon(self.flush)
         self._held.append(data)
         self._size += len(data)
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """The same for several."""
+        self.write(b"".join(pieces))
 
     def flush(self) -> None:
         """Sends what is held."""

@@ -17,6 +17,7 @@ from tests.record.probes.conftest import Bench
 from tests.record.probes.slices import milliseconds, slices_of, wall_ms
 from unslow.current import OpenTrace
 from unslow.fast import Keyset, View, coalesce, ingest
+from unslow.fast.errors import NotOpenError, OverloadedError
 from unslow.fast.gathering import Coalesced, Rows
 from unslow.fast.ingestion.group_commit import GroupCommit
 from unslow.model.trace import SQL
@@ -159,6 +160,42 @@ def test_an_event_that_is_stored_is_sql_until_it_is_committed(
 
     assert statement.text.startswith('INSERT INTO "birds"')
     assert statement.parameters is None
+
+
+def test_what_is_refused_at_once_has_waited_for_no_statement(
+    probed: Bench, database_url: str
+) -> None:
+    async def work(pool: Any) -> None:
+        events = ingest(BirdOut, pool, table="birds")
+        async with events:
+            pass
+        with pytest.raises(NotOpenError):
+            await events.add(BirdOut(id=11, name="late"))
+        with pytest.raises(OverloadedError):
+            await coalesce(Rows(pool, DOUBLES), max_waiting=0)(1)
+
+    trace = traced(probed, database_url, work)
+
+    assert [] == [one for one in trace.statements if one.driver == "unslow.fast"]
+
+
+def test_a_bug_of_ours_reaches_no_request_and_switches_the_probe_off(
+    breaking_bench: Bench, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> str:
+        raise RuntimeError
+
+    breaking_bench.install("fast")
+    monkeypatch.setattr(Coalesced, "text", broken)
+    found: list[Any] = []
+
+    async def work(pool: Any) -> None:
+        found.append(await coalesce(Rows(pool, DOUBLES))(4))
+
+    traced(breaking_bench, database_url, work)
+
+    assert [[4, 8]] == [[*one] for one in found]
+    assert "broke: RuntimeError" == breaking_bench.recorder.coverage["fast"].why
 
 
 def test_an_error_and_a_time_limit_end_the_wait(probed: Bench, database_url: str) -> None:

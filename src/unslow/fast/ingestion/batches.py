@@ -29,7 +29,7 @@ _UNKNOWN: Final = Added(is_new=None)
 class Request:
     """The rows of one call: stored all or none."""
 
-    __slots__ = ("future", "rows")
+    __slots__ = ("__weakref__", "future", "rows")
 
     def __init__(self, rows: Sequence[BaseModel], future: asyncio.Future[list[Added]]) -> None:
         self.rows = rows

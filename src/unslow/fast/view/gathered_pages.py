@@ -27,7 +27,7 @@ from ..database import Connection, Database
 from ..gathering import Coalesced, Read
 from ..statements import Statement
 from .lists import BETWEEN_ITEMS, Asked, Pages
-from .reading import unmarked
+from .reading import encoded, unmarked
 
 Found: TypeAlias = tuple[bytes, int, tuple[Any, ...]]
 """The items as JSON, how many rows were read, and the keyset of the page's last."""
@@ -117,7 +117,7 @@ class GatheredPages:
 
 def _found(row: Any) -> Found:
     items, count, *keys = row
-    return items.encode() if isinstance(items, str) else items, count, tuple(keys)
+    return encoded(items), count, tuple(keys)
 
 
 def _together(page: Select[Any], names: list[str]) -> Select[Any] | None:

@@ -80,5 +80,12 @@ def gathered(source: DocumentsByKey | RowsByKey, missing: Any) -> Coalesced[Any,
 
 def unmarked(sent: bytes | str | None) -> bytes | None:
     """The bytes of what the driver gave; `None` if a value in it can only be written by Python."""
-    document = sent.encode() if isinstance(sent, str) else sent
-    return None if document is None or _MARK in document else document
+    if sent is None:
+        return None
+    document = encoded(sent)
+    return None if _MARK in document else document
+
+
+def encoded(sent: bytes | str) -> bytes:
+    """What `Documents.sent` has the driver give, as bytes."""
+    return sent.encode() if isinstance(sent, str) else sent

@@ -30,17 +30,16 @@ class Selection:
         self._where = where
         self._missing = missing
         self._pages = pages
-        self.by_driver: dict[str, Written] = {}
-        """The statements that there are."""
+        self._written: dict[str, Written] = {}
 
     def written(self, database: Database, documents: Documents) -> Written:
         """The statements for a driver."""
-        found = self.by_driver.get(documents.driver)
+        found = self._written.get(documents.driver)
         if found is None:
             found = Written(
                 database, self._node, documents, self._where, self._missing, self._pages
             )
-            self.by_driver[documents.driver] = found
+            self._written[documents.driver] = found
         return found
 
 

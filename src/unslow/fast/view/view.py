@@ -387,8 +387,7 @@ class View(Generic[Model]):
 
     def _written(self, selection: Selection) -> Written:
         """The statements for the database that `_make` has looked at."""
-        found = selection.by_driver.get(self._driver)
-        return found or selection.written(self._database, self._documents_on(self._driver))
+        return selection.written(self._database, self._documents_on(self._driver))
 
     def _dumped(self, model: Model, selection: Selection) -> bytes:
         return self._adapter.dump_json(model, by_alias=True, include=selection.include)
